@@ -1,0 +1,1 @@
+//! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.

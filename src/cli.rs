@@ -1,0 +1,113 @@
+//! What can be typed: verbs, flags and their help. No work is done here.
+
+pub mod init;
+pub mod new;
+pub mod render;
+pub mod sandbox;
+pub mod status;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
+#[derive(Debug, Parser)]
+#[command(name = "gitops-bootstrap", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What every verb takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// Flags that every verb takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Write text for people, or one JSON event a line on stdout
+    #[arg(long, global = true, value_enum, default_value_t, env = "GITOPS_BOOTSTRAP_OUTPUT", help_heading = "Common options")]
+    pub output: Output,
+    /// Answer yes to every question
+    #[arg(long, short = 'y', global = true, env = "GITOPS_BOOTSTRAP_YES", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Common options")]
+    pub yes: bool,
+    /// Say more; twice for requests
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Common options")]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = "Common options")]
+    pub quiet: bool,
+    /// Print without colour (also by NO_COLOR)
+    #[arg(long, global = true, help_heading = "Common options")]
+    pub no_color: bool,
+    /// Folder of the fleet repository
+    #[arg(long, short = 'C', global = true, value_name = "FOLDER", env = "GITOPS_BOOTSTRAP_FLEET", help_heading = "Common options")]
+    pub fleet: Option<PathBuf>,
+    /// Sandbox engine to use instead of the one found or built
+    #[arg(long, global = true, value_name = "FILE", env = "GITOPS_BOOTSTRAP_ENGINE", hide = true)]
+    pub engine: Option<PathBuf>,
+}
+
+/// Who reads the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// A person.
+    #[default]
+    Text,
+    /// A program.
+    Json,
+}
+
+/// Which cluster is meant, for the verbs that talk to one.
+#[derive(Clone, Debug, Args)]
+pub struct Target {
+    /// Kubeconfig file
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", help_heading = "Cluster")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_CONTEXT", help_heading = "Cluster")]
+    pub context: Option<String>,
+    /// Use a sandbox on this machine: a real control plane and a real Argo CD, without Docker
+    #[arg(long, env = "GITOPS_BOOTSTRAP_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "context", help_heading = "Cluster")]
+    pub sandbox: bool,
+    /// Name of the sandbox
+    #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_SANDBOX_NAME", default_value = "default", help_heading = "Cluster")]
+    pub sandbox_name: String,
+    /// Connect although the kubeconfig turns the check of the API server's certificate off
+    #[arg(long, help_heading = "Cluster")]
+    pub allow_insecure_tls: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a new fleet repository
+    New(new::Arguments),
+    /// Bootstrap a cluster: Argo CD, deploy key, projects, root app-of-apps, and wait until all is healthy
+    Init(init::Arguments),
+    /// Show the tree of a cluster, and why what is not healthy is not
+    Status(status::Arguments),
+    /// Render the sources into what a cluster gets
+    Render(render::Arguments),
+    /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine
+    Sandbox(sandbox::Arguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or write those of all verbs into a folder
+    Man {
+        /// Folder to write to
+        #[arg(value_name = "FOLDER")]
+        folder: Option<PathBuf>,
+    },
+}
+
+/// Reads a duration such as `90s`, `10m` or `1h30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let span: jiff::SignedDuration =
+        text.parse().map_err(|_| format!("`{text}` is not a duration: write it as `90s`, `10m` or `1h30m`"))?;
+    Duration::try_from(span).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| format!("`{text}` is not longer than nothing"))
+}

@@ -1,0 +1,5 @@
+//! `sandbox`.
+
+/// What `sandbox` takes.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {}

@@ -1,0 +1,39 @@
+//! One file a verb: settings, adapters, recipe, engine and report, wired together.
+
+pub mod init;
+pub mod new;
+pub mod render;
+pub mod sandbox;
+pub mod status;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::{Cli, Global, Verb};
+use crate::error::Result;
+use crate::event::Events;
+use crate::settings::Environment;
+
+/// What every verb is given.
+#[derive(Clone)]
+pub struct Context {
+    /// The flags that every verb takes.
+    pub global: Global,
+    /// What the process was given.
+    pub environment: Environment,
+    /// Where events go.
+    pub events: Events,
+    /// Cancelled by the first Ctrl-C or SIGTERM.
+    pub cancel: CancellationToken,
+}
+
+/// Runs a verb.
+pub async fn run(cli: Cli, context: Context) -> Result<()> {
+    match cli.verb {
+        Verb::New(arguments) => new::run(arguments, &context).await,
+        Verb::Init(arguments) => init::run(arguments, &context).await,
+        Verb::Status(arguments) => status::run(arguments, &context).await,
+        Verb::Render(arguments) => render::run(arguments, &context).await,
+        Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
+        Verb::Completions { .. } | Verb::Man { .. } => Err(crate::error::Failure::bug("not wired yet")),
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs a recipe: look, decide, apply, look again; emits events, and stops when told to.

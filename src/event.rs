@@ -1,0 +1,208 @@
+//! What happens in a run, as events: the contract of `--output json` and the only thing that reporters see.
+//!
+//! The first event of a run has the version of this format. Fields and events may be added within a version; readers skip what they do not know.
+
+use std::sync::{Arc, Mutex};
+
+use crate::error::Failure;
+use crate::plan::StepId;
+use crate::ports::cluster::FieldConflict;
+
+/// The version of the event format.
+pub const VERSION: u32 = 1;
+
+/// One event of a run.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum Event {
+    /// The run begins.
+    Started {
+        /// The version of this format.
+        version: u32,
+        /// The tool's version.
+        tool: &'static str,
+        /// The verb, as in `init`.
+        verb: &'static str,
+        /// The cluster's name, where the verb has one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cluster: Option<String>,
+    },
+    /// A fact that the preflight found, for people: `context`, `kind-staging`.
+    Fact {
+        /// What it is about.
+        name: &'static str,
+        /// What was found.
+        text: String,
+    },
+    /// What the run is going to do.
+    Planned {
+        /// Each step with the verdict on it.
+        steps: Vec<PlannedStep>,
+    },
+    /// A step begins.
+    StepStarted {
+        /// Which.
+        step: StepId,
+        /// What it does, in a few words for people.
+        title: String,
+    },
+    /// A step waits; comes again when what it waits for changes.
+    Waiting {
+        /// Which.
+        step: StepId,
+        /// For what, and why it is not there yet, if that is known.
+        on: String,
+    },
+    /// A step goes on.
+    Progress {
+        /// Which.
+        step: StepId,
+        /// How many are done.
+        done: usize,
+        /// Of how many.
+        total: usize,
+        /// What is counted, as in `objects`.
+        what: &'static str,
+    },
+    /// An object was changed.
+    Changed {
+        /// In which step.
+        step: StepId,
+        /// Which object.
+        object: String,
+        /// What was done to it.
+        how: How,
+    },
+    /// Something that a person should know, which does not stop the run.
+    Warning {
+        /// What.
+        message: String,
+        /// What to do about it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hint: Option<String>,
+    },
+    /// Fields that belong to other managers, which were left alone.
+    LeftAlone {
+        /// Which object.
+        object: String,
+        /// Which fields, and whose.
+        fields: Vec<FieldConflict>,
+    },
+    /// A step is over and well.
+    StepFinished {
+        /// Which.
+        step: StepId,
+        /// What came of it.
+        outcome: Outcome,
+        /// In a few words for people.
+        because: String,
+        /// How long it took, in milliseconds.
+        milliseconds: u64,
+    },
+    /// The compiler's or another tool's progress outside a step: `message`, and how far it is.
+    Work {
+        /// What is being done.
+        message: String,
+        /// How many are done.
+        done: u64,
+        /// Of how many; 0 if that is not known.
+        total: u64,
+    },
+    /// The run is over and well.
+    Finished {
+        /// The verb's own result, for machines.
+        result: serde_json::Value,
+    },
+    /// The run failed.
+    Failed {
+        /// How.
+        failure: Failure,
+        /// The exit status.
+        status: u8,
+    },
+}
+
+/// A step of a plan.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// Which.
+    pub step: StepId,
+    /// Whether it has anything to do.
+    pub needed: bool,
+    /// Why, or why not.
+    pub because: String,
+    /// The objects that it would change, if that is known before.
+    pub changes: Vec<String>,
+}
+
+/// What was done to an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum How {
+    /// It was not there.
+    Created,
+    /// It was different.
+    Updated,
+    /// It was changed by hand and is now as Git has it.
+    Restored,
+    /// It was removed.
+    Deleted,
+    /// A refresh, a restart or a new sync was asked for.
+    Kicked,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// Something was changed.
+    Changed,
+    /// Everything was in place.
+    InPlace,
+    /// The step does not apply.
+    Skipped,
+}
+
+/// Takes events in the order in which they happen.
+pub trait Reporter: Send {
+    /// Takes one event.
+    fn on(&mut self, event: &Event);
+
+    /// Runs `action` while nothing else draws on the terminal, for a prompt.
+    fn suspend(&mut self, action: &mut dyn FnMut()) {
+        action();
+    }
+}
+
+/// Where events are sent; cheap to clone.
+#[derive(Clone)]
+pub struct Events(Arc<Mutex<Box<dyn Reporter>>>);
+
+impl Events {
+    /// Sends to `reporter`.
+    pub fn new(reporter: impl Reporter + 'static) -> Self {
+        Self(Arc::new(Mutex::new(Box::new(reporter))))
+    }
+
+    /// Sends one event.
+    pub fn send(&self, event: Event) {
+        // A reporter that panicked has nothing more to say; the run goes on.
+        if let Ok(mut reporter) = self.0.lock() {
+            reporter.on(&event);
+        }
+    }
+
+    /// Sends a warning.
+    pub fn warn(&self, message: impl Into<String>, hint: Option<String>) {
+        self.send(Event::Warning { message: message.into(), hint });
+    }
+
+    /// Runs `action` while nothing else draws on the terminal.
+    pub fn suspend(&self, action: &mut dyn FnMut()) {
+        match self.0.lock() {
+            Ok(mut reporter) => reporter.suspend(action),
+            Err(_) => action(),
+        }
+    }
+}

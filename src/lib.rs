@@ -1,0 +1,19 @@
+//! Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
+//!
+//! The flow is `cli -> settings -> plan -> engine -> steps -> ports <- adapters`, with `engine -> event -> report` on the side.
+//! [`domain`], [`manifest`] and [`plan`] are pure; the outside world is behind [`ports`].
+
+pub mod adapters;
+pub mod cli;
+pub mod commands;
+pub mod domain;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod manifest;
+pub mod plan;
+pub mod ports;
+pub mod report;
+pub mod settings;
+pub mod steps;
+pub mod testing;

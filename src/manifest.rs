@@ -1,0 +1,1 @@
+//! Values in, documents out. Reads nothing but what is embedded in the binary. Pure.

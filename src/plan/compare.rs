@@ -1,0 +1,1 @@
+//! Whether an object in the cluster is as it was declared.

@@ -1,0 +1,137 @@
+//! The steps by name, and the verdict on one.
+
+use std::fmt;
+
+/// The steps of all recipes. The names are the ids that people see and that faults are injected at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StepId {
+    /// The namespace of Argo CD.
+    Ns,
+    /// The lock against a second run.
+    Lease,
+    /// The repository Secret with the deploy key.
+    SecretCreate,
+    /// The deploy key at the forge.
+    KeyRegister,
+    /// The proof that the key opens the repository.
+    KeyVerify,
+    /// Argo CD's custom resource definitions.
+    Crds,
+    /// The other objects of Argo CD.
+    Install,
+    /// The forge's host keys where Argo CD reads them.
+    KnownHosts,
+    /// Argo CD's workloads, running.
+    Rollout,
+    /// The AppProjects.
+    Projects,
+    /// The root app-of-apps.
+    RootApp,
+    /// The whole tree, Synced and Healthy.
+    Converge,
+    /// The record of the bootstrap in the cluster.
+    Marker,
+    /// The lock, given back.
+    Release,
+}
+
+impl StepId {
+    /// All steps of `init`, in their order.
+    pub const INIT: [Self; 14] = [
+        Self::Ns,
+        Self::Lease,
+        Self::SecretCreate,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::Crds,
+        Self::Install,
+        Self::KnownHosts,
+        Self::Rollout,
+        Self::Projects,
+        Self::RootApp,
+        Self::Converge,
+        Self::Marker,
+        Self::Release,
+    ];
+
+    /// The id as people see it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ns => "ns",
+            Self::Lease => "lease",
+            Self::SecretCreate => "secret-create",
+            Self::KeyRegister => "key-register",
+            Self::KeyVerify => "key-verify",
+            Self::Crds => "crds",
+            Self::Install => "install",
+            Self::KnownHosts => "known-hosts",
+            Self::Rollout => "rollout",
+            Self::Projects => "projects",
+            Self::RootApp => "root-app",
+            Self::Converge => "converge",
+            Self::Marker => "marker",
+            Self::Release => "release",
+        }
+    }
+
+    /// What the step does, for people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Ns => "namespace argocd",
+            Self::Lease => "lock against a second run",
+            Self::SecretCreate => "repository Secret with a deploy key",
+            Self::KeyRegister => "deploy key at the forge",
+            Self::KeyVerify => "the key opens the repository",
+            Self::Crds => "Argo CD's resource definitions",
+            Self::Install => "Argo CD's objects",
+            Self::KnownHosts => "the forge's host keys",
+            Self::Rollout => "Argo CD's workloads are running",
+            Self::Projects => "projects",
+            Self::RootApp => "root app-of-apps",
+            Self::Converge => "everything Synced and Healthy",
+            Self::Marker => "record of the bootstrap",
+            Self::Release => "lock given back",
+        }
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// What a step has to do, given what was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing: what is wanted is there.
+    Satisfied {
+        /// What was found, in a few words.
+        because: String,
+    },
+    /// Something.
+    Needed {
+        /// Why, in a few words.
+        because: String,
+        /// The objects that will change, as far as they are known.
+        changes: Vec<String>,
+    },
+}
+
+impl Verdict {
+    /// Nothing to do, because.
+    pub fn satisfied(because: impl Into<String>) -> Self {
+        Self::Satisfied { because: because.into() }
+    }
+
+    /// Something to do, because.
+    pub fn needed(because: impl Into<String>) -> Self {
+        Self::Needed { because: because.into(), changes: Vec::new() }
+    }
+
+    /// Whether there is something to do.
+    pub const fn is_needed(&self) -> bool {
+        matches!(self, Self::Needed { .. })
+    }
+}

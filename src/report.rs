@@ -1,0 +1,1 @@
+//! Events to text: the only writer to the standard streams.

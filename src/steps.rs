@@ -1,0 +1,1 @@
+//! The steps: each looks, asks the plan, and writes.

@@ -1,0 +1,1 @@
+//! The ports in memory, with a switch for faults at each step.
