@@ -14,6 +14,7 @@ pub mod manifest;
 pub mod plan;
 pub mod ports;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
 pub mod steps;
 pub mod testing;
