@@ -25,5 +25,5 @@ func main() {
 			os.Exit(run())
 		}
 	}
-	os.Exit(cli.Execute(component.Versions()))
+	os.Exit(cli.Execute(cli.Programs{Versions: component.Versions(), Kubectl: component.Kubectl}))
 }

@@ -3,14 +3,14 @@ package component
 import (
 	"runtime/debug"
 
-	argocd "github.com/argoproj/argo-cd/v3/common"
+	argocdcommon "github.com/argoproj/argo-cd/v3/common"
 	"k8s.io/component-base/version"
 )
 
 // Versions returns the version of each real program, by its name.
 func Versions() map[string]string {
 	versions := map[string]string{
-		"argocd":     argocd.GetVersion().String(),
+		"argocd":     argocdcommon.GetVersion().String(),
 		"kubernetes": version.Get().GitVersion,
 	}
 	modules := map[string]string{
