@@ -1,7 +1,7 @@
 //! Lists the sources of the sandbox's engine, so that the binary can carry them; `src/sandbox/engine/sources.rs` includes the list.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::{fs, io};
 
 /// What `sandbox/cmd/build` makes. It makes it again wherever the engine is built.
@@ -10,68 +10,36 @@ const GENERATED: [&str; 3] = ["assets/argocd", "assets/kwok", "gitops-bootstrap-
 #[expect(clippy::print_stdout, reason = "a build script tells cargo what to do on its standard output")]
 #[expect(clippy::disallowed_methods, reason = "cargo names the output folder of a build script in its environment only")]
 fn main() -> io::Result<()> {
+    println!("cargo::rerun-if-changed=sandbox");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("sandbox");
-    let mut sources = Sources { root: root.clone(), files: Vec::new(), watched: Vec::new() };
-    sources.walk(&root)?;
-    sources.files.sort();
+    let mut names = Vec::new();
+    list(&root, "", &mut names)?;
+    names.sort();
 
     let mut table = String::from("&[\n");
-    for name in &sources.files {
+    for name in names {
         // Writing to a string does not fail.
-        let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", root.join(name));
+        let _ = writeln!(table, "    ({name:?}, include_bytes!({:?})),", root.join(&name));
     }
     table.push(']');
     let folder = std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo did not set OUT_DIR"))?;
-    fs::write(Path::new(&folder).join("engine_sources.rs"), table)?;
+    fs::write(Path::new(&folder).join("engine_sources.rs"), table)
+}
 
-    for path in sources.watched {
-        println!("cargo::rerun-if-changed={}", path.display());
+/// Adds the names of the files below the folder called `parent`, from the root and with slashes: all but tests and what is generated.
+fn list(root: &Path, parent: &str, names: &mut Vec<String>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(parent))? {
+        let entry = entry?;
+        let last = entry.file_name().into_string().map_err(|name| io::Error::other(format!("{name:?} is not Unicode")))?;
+        let name = if parent.is_empty() { last.clone() } else { format!("{parent}/{last}") };
+        if GENERATED.contains(&name.as_str()) || last.starts_with('.') || last == "testdata" || last.ends_with("_test.go") {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            list(root, &name, names)?;
+        } else {
+            names.push(name);
+        }
     }
     Ok(())
-}
-
-struct Sources {
-    root: PathBuf,
-    /// The names of the files to embed, from the root, with slashes.
-    files: Vec<String>,
-    /// The paths whose change changes the list or a file of it. Cargo looks into folders, so one that holds generated files is not named itself.
-    watched: Vec<PathBuf>,
-}
-
-impl Sources {
-    /// Adds what is in `folder`, and says whether anything in it is generated.
-    fn walk(&mut self, folder: &Path) -> io::Result<bool> {
-        let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        let mut watched = Vec::new();
-        let mut has_generated = false;
-        for entry in entries {
-            let path = entry.path();
-            let name = self.name(&path)?;
-            let last = entry.file_name();
-            if GENERATED.contains(&name.as_str()) {
-                has_generated = true;
-            } else if entry.file_type()?.is_dir() {
-                if last != "testdata" {
-                    let before = self.watched.len();
-                    if self.walk(&path)? {
-                        has_generated = true;
-                    } else {
-                        self.watched.truncate(before);
-                        watched.push(path);
-                    }
-                }
-            } else if !name.ends_with("_test.go") && !last.as_encoded_bytes().starts_with(b".") {
-                self.files.push(name);
-                watched.push(path);
-            }
-        }
-        self.watched.extend(watched);
-        Ok(has_generated)
-    }
-
-    fn name(&self, path: &Path) -> io::Result<String> {
-        let name = path.strip_prefix(&self.root).ok().and_then(Path::to_str);
-        name.map(|name| name.replace('\\', "/")).ok_or_else(|| io::Error::other(format!("{} is not Unicode", path.display())))
-    }
 }
