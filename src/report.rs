@@ -8,6 +8,8 @@ mod json;
 mod lines;
 mod sanitise;
 mod step;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -79,7 +81,7 @@ pub struct Style {
 }
 
 /// The columns of a stream that does not say how many it has.
-const COLUMNS: usize = 100;
+const COLUMNS: usize = 120;
 
 /// The fewest columns that text is laid out for; a narrower terminal wraps by itself.
 const FEWEST_COLUMNS: usize = 20;
@@ -121,8 +123,7 @@ impl Stream {
 /// | no   | no    | yes                  | no  | yes          | bars  |
 /// | no   | no    | otherwise                              ||| lines |
 ///
-/// A stream has colours if it is a terminal whose cursor moves, or, for standard error, a CI log; never under `NO_COLOR`. It has characters
-/// beyond ASCII if the locale is UTF-8.
+/// A stream has colours if it is a terminal whose cursor moves; never under `NO_COLOR`. It has characters beyond ASCII if the locale is UTF-8.
 pub fn style(circumstances: &Circumstances) -> Style {
     let Circumstances { json, quiet, no_color, ci, cursor, utf8, stderr, stdout } = *circumstances;
     let form = match (json, quiet, stderr.is_terminal && !ci && cursor) {

@@ -44,7 +44,7 @@ impl Bars {
     fn write(&self, lines: &[Line]) {
         let page = text::page(lines, self.look);
         // A terminal that went away is no reason to stop a bootstrap half-way.
-        let _gone = self.screen.println(page.trim_end_matches('\n'));
+        let _gone = self.screen.println(page.strip_suffix('\n').unwrap_or(&page));
     }
 
     fn spinner(&self, template: &str) -> ProgressBar {
