@@ -3,6 +3,7 @@
 pub mod cluster_name;
 pub mod commit;
 pub mod declaration;
+pub mod field_conflict;
 pub mod host_keys;
 pub mod identity;
 pub mod object;
@@ -14,6 +15,7 @@ pub mod tree;
 pub use cluster_name::ClusterName;
 pub use commit::Commit;
 pub use declaration::Declaration;
+pub use field_conflict::FieldConflict;
 pub use host_keys::{HostKey, HostKeys};
 pub use identity::Identity;
 pub use object::{Object, ObjectRef, Resource};
