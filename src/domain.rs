@@ -1,5 +1,6 @@
 //! The words of the trade as types: parsed once, valid from then on. Pure: no clock, no randomness, no input or output.
 
+pub mod application;
 pub mod cluster_name;
 pub mod commit;
 pub mod declaration;
@@ -12,6 +13,7 @@ pub mod repository_path;
 pub mod repository_url;
 pub mod tree;
 
+pub use application::{Application, ApplicationRef};
 pub use cluster_name::ClusterName;
 pub use commit::Commit;
 pub use declaration::Declaration;

@@ -2,6 +2,9 @@
 
 pub mod compare;
 pub mod managed_fields;
+pub mod diagnosis;
+pub mod plain_words;
 pub mod step;
+pub mod tree;
 
 pub use step::{StepId, Verdict};
