@@ -8,7 +8,7 @@ import (
 )
 
 func TestAPushToAnEmptyRepositoryMakesMainTheDefaultBranchAndCanBeCloned(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	head := forge.git(forge.userKey(), tree, "rev-parse", "HEAD")
 	copied := forge.TempDir()
@@ -28,7 +28,7 @@ func TestAPushToAnEmptyRepositoryMakesMainTheDefaultBranchAndCanBeCloned(t *test
 }
 
 func TestTheFirstPushedBranchBecomesTheDefault(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	forge.create("fleet")
 	forge.git(forge.userKey(), forge.clone("acme/fleet"), "push", "--quiet", "origin", "main:trunk")
 	if branch := forge.object(forge.call(TokenAdmin, "GET", "/repos/acme/fleet", nil, 200))["default_branch"]; branch != "trunk" {
@@ -37,7 +37,7 @@ func TestTheFirstPushedBranchBecomesTheDefault(t *testing.T) {
 }
 
 func TestAReadOnlyDeployKeyFetchesButCannotPush(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	key, id := forge.register("acme/fleet", true)
 	forge.git(key, tree, "ls-remote", "--exit-code", "origin", "refs/heads/main")
@@ -53,7 +53,7 @@ func TestAReadOnlyDeployKeyFetchesButCannotPush(t *testing.T) {
 }
 
 func TestADeployKeyWithWriteAccessPushes(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	key, _ := forge.register("acme/fleet", false)
 	forge.commit(tree, "second", "2")
@@ -61,7 +61,7 @@ func TestADeployKeyWithWriteAccessPushes(t *testing.T) {
 }
 
 func TestADeployKeyOpensNoOtherRepository(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	forge.filled("other")
 	key, _ := forge.register("acme/other", false)
@@ -69,7 +69,7 @@ func TestADeployKeyOpensNoOtherRepository(t *testing.T) {
 }
 
 func TestAnUnknownKeyIsRefused(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	key, _ := forge.newKey()
 	forge.refused("Permission denied (publickey)", key, tree, "ls-remote", "origin")
@@ -84,7 +84,7 @@ func TestAnUnknownKeyIsRefused(t *testing.T) {
 }
 
 func TestADeletedKeyIsRefused(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	key, id := forge.register("acme/fleet", true)
 	forge.git(key, tree, "ls-remote", "origin")
@@ -93,13 +93,13 @@ func TestADeletedKeyIsRefused(t *testing.T) {
 }
 
 func TestOnlyTheUserNamedGitIsLetIn(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	forge.refused("Permission denied (publickey)", forge.userKey(), tree, "ls-remote", "ssh://root@"+forge.ssh+"/acme/fleet.git")
 }
 
 func TestPathsOutsideTheRepositoriesAreRefused(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	for _, path := range []string{
 		"acme/../acme/fleet.git", "../repositories/acme/fleet.git", "acme/fleet.git/../fleet.git", "//acme/fleet", "acme",
@@ -125,7 +125,7 @@ func TestPathsOutsideTheRepositoriesAreRefused(t *testing.T) {
 }
 
 func TestAShellIsRefusedWithAGreeting(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	forge.create("fleet")
 	deployKey, _ := forge.register("acme/fleet", true)
 	for key, name := range map[string]string{forge.userKey(): "ada", deployKey: "acme/fleet"} {
@@ -143,7 +143,7 @@ func TestAShellIsRefusedWithAGreeting(t *testing.T) {
 }
 
 func TestFiftyClientsListAtOnce(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	key, _ := forge.register("acme/fleet", true)
 	var clients sync.WaitGroup
@@ -158,7 +158,7 @@ func TestFiftyClientsListAtOnce(t *testing.T) {
 }
 
 func TestEveryHostKeyTypeIsPinned(t *testing.T) {
-	forge := start(t, t.TempDir())
+	forge := start(t)
 	tree := forge.filled("fleet")
 	for _, algorithm := range []string{"ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512"} {
 		options := strings.Join(append(forge.sshOptions(forge.userKey()), "-o", "HostKeyAlgorithms="+algorithm), " ")

@@ -30,8 +30,15 @@ type sandbox struct {
 	stop   func()
 }
 
-// start runs a forge in the folder until the test ends or stop is called.
-func start(t *testing.T, folder string) *sandbox {
+// start runs a forge in a new folder until the test ends, beside those of other tests.
+func start(t *testing.T) *sandbox {
+	t.Helper()
+	t.Parallel()
+	return serve(t, t.TempDir())
+}
+
+// serve runs a forge in the folder until the test ends or stop is called.
+func serve(t *testing.T, folder string) *sandbox {
 	t.Helper()
 	web, door := listen(t), listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
