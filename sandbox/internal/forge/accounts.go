@@ -3,7 +3,6 @@ package forge
 import (
 	"errors"
 	"strings"
-	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -85,26 +84,22 @@ func (s *server) getRateLimit(request *call) (reply, error) {
 
 // organizationView is an organization as its members see it.
 type organizationView struct {
-	Login                         string `json:"login"`
-	ID                            uint64 `json:"id"`
-	NodeID                        string `json:"node_id"`
-	URL                           string `json:"url"`
-	ReposURL                      string `json:"repos_url"`
-	EventsURL                     string `json:"events_url"`
-	HooksURL                      string `json:"hooks_url"`
-	IssuesURL                     string `json:"issues_url"`
-	MembersURL                    string `json:"members_url"`
-	PublicMembersURL              string `json:"public_members_url"`
-	AvatarURL                     string `json:"avatar_url"`
-	HTMLURL                       string `json:"html_url"`
-	Type                          string `json:"type"`
-	DeployKeysEnabled             bool   `json:"deploy_keys_enabled_for_repositories"`
-	MembersCanCreateRepositories  bool   `json:"members_can_create_repositories"`
-	DefaultRepositoryPermission   string `json:"default_repository_permission"`
-	TwoFactorRequirementEnabled   bool   `json:"two_factor_requirement_enabled"`
-	HasOrganizationProjects       bool   `json:"has_organization_projects"`
-	WebCommitSignoffRequired      bool   `json:"web_commit_signoff_required"`
-	AdvancedSecurityForNewEnabled bool   `json:"advanced_security_enabled_for_new_repositories"`
+	Login                        string `json:"login"`
+	ID                           uint64 `json:"id"`
+	NodeID                       string `json:"node_id"`
+	URL                          string `json:"url"`
+	ReposURL                     string `json:"repos_url"`
+	EventsURL                    string `json:"events_url"`
+	HooksURL                     string `json:"hooks_url"`
+	IssuesURL                    string `json:"issues_url"`
+	MembersURL                   string `json:"members_url"`
+	PublicMembersURL             string `json:"public_members_url"`
+	AvatarURL                    string `json:"avatar_url"`
+	HTMLURL                      string `json:"html_url"`
+	Type                         string `json:"type"`
+	DeployKeysEnabled            bool   `json:"deploy_keys_enabled_for_repositories"`
+	MembersCanCreateRepositories bool   `json:"members_can_create_repositories"`
+	DefaultRepositoryPermission  string `json:"default_repository_permission"`
 }
 
 func (s *server) organization(request *call, login string) organizationView {
@@ -155,30 +150,4 @@ func (s *server) createOrganization(request *call) (reply, error) {
 	}
 	view := s.organization(request, input.Login)
 	return created(view, view.URL), nil
-}
-
-// errTaken stops an update that would give a name or key to a second object.
-var errTaken = errors.New("already taken")
-
-// errAbsent stops an update of an object that was deleted in the meantime.
-var errAbsent = errors.New("no longer there")
-
-// settle turns the outcome of an update into an answer: absent objects are 404.
-func settle(err error, result reply) (reply, error) {
-	if errors.Is(err, errAbsent) {
-		return notFound(""), nil
-	}
-	if err != nil {
-		return reply{}, err
-	}
-	return result, nil
-}
-
-// optionalTimestamp writes a time that may not have come yet.
-func optionalTimestamp(at *time.Time) *string {
-	if at == nil {
-		return nil
-	}
-	text := timestamp(*at)
-	return &text
 }

@@ -1,6 +1,7 @@
 package forge
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -81,11 +82,37 @@ func (f *FailNext) reply() reply {
 	return result
 }
 
+// errTaken stops an update that would give a name or key to a second object.
+var errTaken = errors.New("already taken")
+
+// errAbsent stops an update of an object that was deleted in the meantime.
+var errAbsent = errors.New("no longer there")
+
+// settle turns the outcome of an update into an answer: absent objects are 404.
+func settle(err error, result reply) (reply, error) {
+	if errors.Is(err, errAbsent) {
+		return notFound(""), nil
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return result, nil
+}
+
 // decimal writes an id as addresses have it.
 func decimal(id uint64) string { return strconv.FormatUint(id, 10) }
 
 // timestamp writes a time as GitHub does: UTC, whole seconds.
 func timestamp(at time.Time) string { return at.UTC().Format("2006-01-02T15:04:05Z") }
+
+// optionalTimestamp writes a time that may not have come yet.
+func optionalTimestamp(at *time.Time) *string {
+	if at == nil {
+		return nil
+	}
+	text := timestamp(*at)
+	return &text
+}
 
 // now is the time that new objects get.
 func now() time.Time { return time.Now().UTC() }

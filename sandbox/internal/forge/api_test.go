@@ -98,6 +98,12 @@ func TestARenamedRepositoryRedirectsAndStaysReachable(t *testing.T) {
 	forge.git(forge.userKey(), tree, "ls-remote", "--exit-code", forge.url("acme/platform"), "refs/heads/main")
 	forge.create("fleet")
 	forge.call(TokenAdmin, "GET", "/repos/acme/fleet", nil, 200)
+	forge.call(TokenAdmin, "PATCH", "/repos/acme/platform", map[string]any{"name": "fleet"}, 422)
+	if output := forge.git(forge.userKey(), tree, "ls-remote", forge.url("acme/fleet")); output != "" {
+		t.Errorf("the new repository has the old one's branches: %s", output)
+	}
+	forge.call(TokenAdmin, "DELETE", "/repos/acme/fleet", nil, 204)
+	forge.call(TokenAdmin, "GET", "/repos/acme/fleet", nil, 404)
 }
 
 func TestBranchesCommitsAndReferencesShowWhatWasPushed(t *testing.T) {

@@ -31,7 +31,7 @@ const (
 	KnownHostsFile = "known_hosts"
 	// TokensFolder has one file for each token, named as in [TokenNames].
 	TokensFolder = "tokens"
-	// RepositoriesFolder has the bare repositories as OWNER/NAME.git.
+	// RepositoriesFolder has the bare repositories, each named by its id.
 	RepositoriesFolder = "repositories"
 	// SwitchesFile holds the [Switches]; it is read when serving starts.
 	SwitchesFile = "switches.json"

@@ -61,9 +61,10 @@ func (s *server) findRepository(path string) *repository {
 	return known.renamed(owner, name)
 }
 
-// repositoryFolder is where a repository's bare clone lies. It is made of the stored name, never of a request's.
+// repositoryFolder is where a repository's bare clone lies. It is named by the id, so nothing of a request is in it and
+// a new name moves nothing.
 func (s *server) repositoryFolder(r *repository) string {
-	return filepath.Join(s.options.Folder, RepositoriesFolder, r.Owner, r.Name+".git")
+	return filepath.Join(s.options.Folder, RepositoriesFolder, decimal(r.ID)+".git")
 }
 
 // gitCommand prepares the installed git with a closed environment: no configuration, hooks or credentials of the

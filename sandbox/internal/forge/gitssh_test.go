@@ -27,6 +27,21 @@ func TestAPushToAnEmptyRepositoryMakesMainTheDefaultBranchAndCanBeCloned(t *test
 	}
 }
 
+func TestTheProtocolThatTheClientAsksForIsSpoken(t *testing.T) {
+	forge := start(t)
+	tree := forge.filled("fleet")
+	for version, spoken := range map[string]bool{"2": true, "0": false} {
+		for _, url := range []string{forge.url("acme/fleet"), forge.withToken("acme/fleet", TokenRead)} {
+			command := forge.command(forge.userKey(), tree, "git", "-c", "protocol.version="+version, "ls-remote", url)
+			command.Env = append(command.Env, "GIT_TRACE_PACKET=1")
+			output, err := command.CombinedOutput()
+			if err != nil || strings.Contains(string(output), "< version 2") != spoken {
+				t.Errorf("version %s: %v: %s", version, err, output)
+			}
+		}
+	}
+}
+
 func TestTheFirstPushedBranchBecomesTheDefault(t *testing.T) {
 	forge := start(t)
 	forge.create("fleet")

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -141,12 +140,7 @@ func (s *server) createRepository(request *call, owner string) (reply, error) {
 		if next.repository(owner, name) != nil {
 			return errTaken
 		}
-		for _, other := range next.Repositories {
-			// A new repository takes the name over from one that had it before.
-			other.FormerNames = slices.DeleteFunc(other.FormerNames, func(former string) bool {
-				return strings.EqualFold(former, made.fullName())
-			})
-		}
+		next.forgetFormer(made.fullName())
 		made.ID = next.takeID()
 		next.Repositories = append(next.Repositories, made)
 		if err := s.initRepository(ctx, made); err != nil || !input.AutoInit {
@@ -228,7 +222,7 @@ func (s *server) updateRepository(request *call) (reply, error) {
 		if input.Name == nil || *input.Name == changed.Name {
 			return nil
 		}
-		return s.rename(next, changed, *input.Name)
+		return next.rename(changed, *input.Name)
 	})
 	if errors.Is(err, errTaken) {
 		return invalid(detail{Resource: "Repository", Code: "custom", Field: "name",
@@ -241,22 +235,25 @@ func (s *server) updateRepository(request *call) (reply, error) {
 	return found(view), err
 }
 
-func (s *server) rename(next *state, r *repository, name string) error {
-	if other := next.repository(r.Owner, name); other != nil && other != r {
+// rename gives a repository another name; its former names keep leading to it.
+func (s *state) rename(r *repository, name string) error {
+	if other := s.repository(r.Owner, name); other != nil && other != r {
 		return errTaken
 	}
-	before := s.repositoryFolder(r)
-	r.FormerNames = append(r.FormerNames, r.fullName())
+	former := r.fullName()
 	r.Name = name
-	r.FormerNames = slices.DeleteFunc(r.FormerNames, func(former string) bool { return strings.EqualFold(former, r.fullName()) })
-	after := s.repositoryFolder(r)
-	if err := os.RemoveAll(after); err != nil {
-		return fmt.Errorf("clear the place of %s: %w", r.fullName(), err)
-	}
-	if err := os.Rename(before, after); err != nil {
-		return fmt.Errorf("move a repository to %s: %w", filepath.Base(after), err)
-	}
+	s.forgetFormer(r.fullName())
+	r.FormerNames = append(r.FormerNames, former)
 	return nil
+}
+
+// forgetFormer lets go of a former name, because a repository takes it now.
+func (s *state) forgetFormer(fullName string) {
+	for _, each := range s.Repositories {
+		each.FormerNames = slices.DeleteFunc(each.FormerNames, func(former string) bool {
+			return strings.EqualFold(former, fullName)
+		})
+	}
 }
 
 func (s *server) deleteRepository(request *call) (reply, error) {
@@ -267,10 +264,13 @@ func (s *server) deleteRepository(request *call) (reply, error) {
 		if len(next.Repositories) == before {
 			return errAbsent
 		}
-		if err := os.RemoveAll(s.repositoryFolder(doomed)); err != nil {
-			return fmt.Errorf("delete %s: %w", doomed.fullName(), err)
-		}
 		return nil
 	})
-	return settle(err, gone())
+	if err != nil {
+		return settle(err, reply{})
+	}
+	if err := os.RemoveAll(s.repositoryFolder(doomed)); err != nil {
+		return reply{}, fmt.Errorf("delete %s: %w", doomed.fullName(), err)
+	}
+	return gone(), nil
 }

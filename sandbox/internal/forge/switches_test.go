@@ -78,6 +78,7 @@ func TestADroppedResponseHasItsEffect(t *testing.T) {
 		t.Errorf("keys %v", keys)
 	}
 	forge.call(TokenAdmin, "POST", "/repos/acme/fleet/keys", body, 422)
+	forge.call(TokenAdmin, "DELETE", "/repos/acme/fleet/keys/"+decimal(firstKey(forge)), nil, 204)
 	dropped := 0
 	for _, entry := range forge.log() {
 		if entry.Dropped {
@@ -87,6 +88,12 @@ func TestADroppedResponseHasItsEffect(t *testing.T) {
 	if dropped != 1 {
 		t.Errorf("%d dropped responses in the log", dropped)
 	}
+}
+
+// firstKey is the id of the fleet repository's first key.
+func firstKey(forge *sandbox) uint64 {
+	keys := forge.list(forge.call(TokenAdmin, "GET", "/repos/acme/fleet/keys", nil, 200))
+	return uint64(keys[0]["id"].(float64))
 }
 
 func TestANewKeyIsLetInOnlyAfterTheDelay(t *testing.T) {
