@@ -5,6 +5,9 @@
 // Like a GitHub Enterprise Server in private mode it shows repositories to nobody without a credential. Over SSH it
 // lets in exactly the deploy keys registered through the REST API, each for its own repository, and the key of the
 // sandbox's person, which may push everywhere.
+//
+// Of webhooks only pings are delivered; pull requests are opened and never merged; the rate limit is counted and never
+// reached. The [Switches] add the faults that a client must survive.
 package forge
 
 import (
@@ -29,7 +32,7 @@ type Options struct {
 	SSH net.Listener
 	// RequestLog is the file that gets one JSON line for each request; see [LogEntry].
 	RequestLog string
-	// Login is the account name of the sandbox's person; "sandbox" when empty.
+	// Login is the account name of the sandbox's person, "sandbox" when empty. It is the same for the life of a folder.
 	Login string
 	// Owner is an organization that exists from the start; none when empty. More are made by the API.
 	Owner string

@@ -85,8 +85,10 @@ func (s *server) handleSSH(ctx context.Context, connection net.Conn) {
 		return
 	}
 	actor, _ := client.Permissions.ExtraData[actorKey{}].(sshActor)
-	if err := s.store.markUsed(actor.keyID); err != nil {
-		slog.Error("note the use of a deploy key", "error", err)
+	if actor.keyID != 0 {
+		if err := s.store.markUsed(actor.keyID); err != nil {
+			slog.Error("note the use of a deploy key", "error", err)
+		}
 	}
 
 	var sessions sync.WaitGroup

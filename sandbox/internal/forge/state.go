@@ -168,12 +168,19 @@ func openStore(folder, login, owner string) (*store, error) {
 			return nil, fmt.Errorf("parse the forge's state %s: %w", opened.path, err)
 		}
 	}
+	for _, name := range []string{login, owner} {
+		if name != "" && !ownerPattern.MatchString(name) {
+			return nil, fmt.Errorf("%q cannot be the name of a GitHub account", name)
+		}
+	}
+	if known.User.ID != 0 && known.User.Login != login {
+		return nil, fmt.Errorf("the forge in %s belongs to %q, not to %q", folder, known.User.Login, login)
+	}
 	opened.published.Store(known)
 	return opened, opened.update(func(next *state) error {
 		if next.User.ID == 0 {
-			next.User.ID = next.takeID()
+			next.User = account{ID: next.takeID(), Login: login}
 		}
-		next.User.Login = login
 		if _, _, exists := next.account(owner); owner != "" && !exists {
 			next.Organizations = append(next.Organizations, account{ID: next.takeID(), Login: owner})
 		}

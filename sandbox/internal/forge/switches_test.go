@@ -213,3 +213,16 @@ func TestAStoppedForgeLeavesNoListenerAndNoHalfWrittenFile(t *testing.T) {
 		t.Errorf("left over: %v %v", leftovers, err)
 	}
 }
+
+func TestAFolderKeepsItsPerson(t *testing.T) {
+	folder := t.TempDir()
+	if _, err := openStore(folder, "ada", "acme"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openStore(folder, "grace", "acme"); err == nil || !strings.Contains(err.Error(), `belongs to "ada"`) {
+		t.Errorf("another person: %v", err)
+	}
+	if _, err := openStore(t.TempDir(), "../ada", ""); err == nil {
+		t.Error("a path was taken for a name")
+	}
+}
