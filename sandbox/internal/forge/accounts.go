@@ -79,7 +79,9 @@ func (s *server) getMeta(*call) (reply, error) {
 
 func (s *server) getRateLimit(request *call) (reply, error) {
 	core := s.limits.look(request.token)
-	return found(map[string]any{"resources": map[string]rateLimit{"core": core}, "rate": core}), nil
+	// The forge has no search, but typed clients require its limit.
+	search := rateLimit{Limit: 30, Remaining: 30, Reset: core.Reset, Resource: "search"}
+	return found(map[string]any{"resources": map[string]rateLimit{"core": core, "search": search}, "rate": core}), nil
 }
 
 // organizationView is an organization as its members see it.

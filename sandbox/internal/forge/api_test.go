@@ -136,6 +136,11 @@ func TestBranchesCommitsAndReferencesShowWhatWasPushed(t *testing.T) {
 		if commit["sha"] != head {
 			t.Errorf("commit %s is %v", reference, commit["sha"])
 		}
+		text, _ := commit["commit"].(map[string]any)
+		author, _ := text["author"].(map[string]any)
+		if written, err := time.Parse("2006-01-02T15:04:05Z", fmt.Sprint(author["date"])); err != nil || time.Since(written) > time.Hour {
+			t.Errorf("written on %v: %v", author["date"], err)
+		}
 	}
 	for _, reference := range []string{"none", "--all", "main:README.md", "-n1"} {
 		forge.call(TokenRead, "GET", "/repos/acme/fleet/commits/"+reference, nil, 422)

@@ -136,8 +136,9 @@ func (c *call) commitURL(sha string) string {
 
 // commitView reads a commit, given by its full hash.
 func (s *server) commitView(request *call, sha string) (commitView, error) {
-	const format = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%aI%x00%cn%x00%ce%x00%cI%x00%B"
-	output, err := s.git(request.Context(), request.repository, "", "log", "-1", "--no-show-signature", format, sha, "--")
+	const format = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B"
+	output, err := s.git(request.Context(), request.repository, "", "log", "-1", "--no-show-signature",
+		"--date=format-local:%Y-%m-%dT%H:%M:%SZ", format, sha, "--")
 	if err != nil {
 		return commitView{}, err
 	}

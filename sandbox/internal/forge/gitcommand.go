@@ -76,6 +76,7 @@ func (s *server) gitCommand(ctx context.Context, protocol string, arguments ...s
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + s.options.Folder,
 		"LANG=C.UTF-8",
+		"TZ=UTC",
 		"GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=/dev/null",
 		"GIT_TERMINAL_PROMPT=0",
