@@ -1,8 +1,10 @@
 //! The words of the trade as types: parsed once, valid from then on. Pure: no clock, no randomness, no input or output.
 
+pub mod application;
 pub mod cluster_name;
 pub mod commit;
 pub mod declaration;
+pub mod field_conflict;
 pub mod host_keys;
 pub mod identity;
 pub mod object;
@@ -12,9 +14,11 @@ pub mod repository_url;
 pub mod sandbox_name;
 pub mod tree;
 
+pub use application::{Application, ApplicationRef};
 pub use cluster_name::ClusterName;
 pub use commit::Commit;
 pub use declaration::Declaration;
+pub use field_conflict::FieldConflict;
 pub use host_keys::{HostKey, HostKeys};
 pub use identity::Identity;
 pub use object::{Object, ObjectRef, Resource};
