@@ -6,7 +6,6 @@ pub mod man;
 pub mod new;
 pub mod render;
 pub mod sandbox;
-mod standard_output;
 pub mod status;
 
 use tokio_util::sync::CancellationToken;
@@ -37,7 +36,10 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
-        Verb::Completions { shell } => completions::run(shell),
+        Verb::Completions { shell } => {
+            completions::run(shell);
+            Ok(())
+        }
         Verb::Man { folder } => man::run(folder.as_deref(), &context),
     }
 }

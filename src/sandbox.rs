@@ -103,7 +103,7 @@ impl Sandbox {
     }
 }
 
-/// The names of all sandboxes of this person.
+/// The names of all sandboxes of this person, running or not.
 pub fn names(context: &Context) -> Result<Vec<SandboxName>> {
     let entries = match folder_of_all(context)?.read_dir() {
         Ok(entries) => entries,

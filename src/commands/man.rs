@@ -6,10 +6,10 @@ use std::path::Path;
 use clap::CommandFactory as _;
 
 use super::Context;
-use super::standard_output::print;
 use crate::cli::Cli;
 use crate::error::{Failure, Result};
 use crate::event::Event;
+use crate::report;
 
 /// Prints the manual page, or writes those of all verbs into `folder`.
 pub fn run(folder: Option<&Path>, context: &Context) -> Result<()> {
@@ -18,7 +18,8 @@ pub fn run(folder: Option<&Path>, context: &Context) -> Result<()> {
         clap_mangen::Man::new(Cli::command())
             .render(&mut page)
             .map_err(|error| Failure::bug("the manual page cannot be made").because(error))?;
-        return print(&String::from_utf8_lossy(&page));
+        report::data(&String::from_utf8_lossy(&page));
+        return Ok(());
     };
     let folder = context.environment.folder.join(folder);
     fs::create_dir_all(&folder)

@@ -1,16 +1,15 @@
 //! `sandbox`.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::path::Path;
 
 use super::Context;
-use super::standard_output::print;
 use crate::cli::Output;
 use crate::cli::sandbox::{Action, Arguments};
 use crate::domain::SandboxName;
 use crate::error::{Failure, Result};
 use crate::event::Event;
+use crate::report::{self, Circumstances, Line, Paint};
 use crate::sandbox::{Sandbox, State, engine, names};
 
 /// Runs `sandbox`.
@@ -57,17 +56,13 @@ async fn down(names: Vec<SandboxName>, context: &Context) -> Result<()> {
 async fn status(name: SandboxName, context: &Context) -> Result<()> {
     let sandbox = open(name, context).await?;
     let state = sandbox.status(context).await?.ok_or_else(|| none(sandbox.name()))?;
-    if context.global.output == Output::Text {
-        print(&table(&state))?;
-    }
+    show(&table(&state), context);
     finish(&state, context)
 }
 
 fn list(context: &Context) -> Result<()> {
     let names = names(context)?;
-    if context.global.output == Output::Text {
-        print(&names.iter().map(|name| format!("{name}\n")).collect::<String>())?;
-    }
+    show(&names.iter().map(|name| Line::of(name.as_str())).collect::<Vec<_>>(), context);
     finish(&names, context)
 }
 
@@ -121,8 +116,14 @@ fn tokens_folder(state: &State) -> String {
     state.forge.tokens.values().next().and_then(|path| path.parent()).unwrap_or(Path::new("")).display().to_string()
 }
 
-fn table(state: &State) -> String {
-    let mut text = String::new();
+/// Shows data to people; programs read it in the last event.
+fn show(lines: &[Line], context: &Context) {
+    if context.global.output == Output::Text {
+        report::show(lines, &report::style(&Circumstances::of(&context.global, &context.environment)));
+    }
+}
+
+fn table(state: &State) -> Vec<Line> {
     let running = if state.ready {
         "ready"
     } else if state.is_running() {
@@ -130,18 +131,17 @@ fn table(state: &State) -> String {
     } else {
         "stopped"
     };
-    // Writing to a string does not fail.
-    let _ = writeln!(text, "{:<14}{running}", "state");
-    for (name, value) in facts(state) {
-        let _ = writeln!(text, "{name:<14}{value}");
-    }
-    let _ = writeln!(text, "\n{:<34}{:>9}  {:<6}{:>9}  SINCE", "COMPONENT", "PROCESS", "READY", "RESTARTS");
-    for component in &state.components {
+    let fact = |name: &str, text: &str| Line::new().with(Paint::Faint, format!("{name:<14}")).plain(text).hanging(14);
+    let mut lines = vec![fact("state", running)];
+    lines.extend(facts(state).iter().map(|(name, text)| fact(name, text)));
+    lines.push(Line::new());
+    lines.push(Line::new().with(Paint::Strong, format!("{:<34}{:>9}  {:<6}{:>9}  SINCE", "COMPONENT", "PROCESS", "READY", "RESTARTS")));
+    lines.extend(state.components.iter().map(|component| {
         let ready = if component.ready { "yes" } else { "no" };
         let since = component.since.get(..19).unwrap_or(&component.since);
-        let _ = writeln!(text, "{:<34}{:>9}  {ready:<6}{:>9}  {since}", component.name, component.pid, component.restarts);
-    }
-    text
+        Line::of(format!("{:<34}{:>9}  {ready:<6}{:>9}  {since}", component.name, component.pid, component.restarts))
+    }));
+    lines
 }
 
 /// What names the sandbox in a command to type; nothing for the one that is meant without it.
