@@ -13,7 +13,7 @@ pub mod event;
 pub mod manifest;
 pub mod plan;
 pub mod ports;
+pub mod preflight;
 pub mod report;
 pub mod settings;
 pub mod steps;
-pub mod testing;
