@@ -15,5 +15,6 @@ pub mod plan;
 pub mod ports;
 pub mod preflight;
 pub mod report;
+pub mod sandbox;
 pub mod settings;
 pub mod steps;
