@@ -18,6 +18,7 @@ func newWorkload() *cobra.Command {
 	folderOf := folderFlag(command)
 	kubeconfig := command.Flags().String("kubeconfig", "", "kubeconfig of the component")
 	port := command.Flags().Int("health-port", 0, "loopback port of the health endpoint")
+	host := command.Flags().String("serve-host", "", "host name that the forge answers for")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		folder, err := folderOf()
 		if err != nil {
@@ -28,7 +29,7 @@ func newWorkload() *cobra.Command {
 			return fmt.Errorf("finding the engine itself: %w", err)
 		}
 		lines := log.New(os.Stderr, "", log.LstdFlags)
-		runner, err := workload.New(folder, *kubeconfig, executable, func(line string) { lines.Println(line) })
+		runner, err := workload.New(folder, *kubeconfig, executable, *host, func(line string) { lines.Println(line) })
 		if err != nil {
 			return err
 		}

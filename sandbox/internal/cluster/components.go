@@ -78,10 +78,11 @@ func (c *components) component(name, address string, arguments ...string) superv
 // Environment is what every program of a sandbox starts with: nothing of the host's but the PATH, behind the sandbox's
 // own programs.
 func Environment(folder Folder) []string {
+	own := folder.Path("bin") + string(os.PathListSeparator)
 	return []string{
 		"HOME=" + folder.Path("home"),
 		"LANG=C.UTF-8",
-		"PATH=" + folder.Path("bin") + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"PATH=" + own + strings.TrimPrefix(os.Getenv("PATH"), own),
 		"TMPDIR=" + folder.Path("tmp"),
 		// Git must not read the configuration of the machine (git(1), GIT_CONFIG_NOSYSTEM).
 		"GIT_CONFIG_NOSYSTEM=1",
@@ -200,27 +201,29 @@ func (c *components) kwok() supervisor.Component {
 		"--cidr="+podRange,
 		"--node-ip=192.0.2.1",
 		"--server-address=127.0.0.1:"+c.port(portKwok),
+		// At its default it tells of every patch.
+		"--v=WARN",
 	)
 }
 
-func (c *components) workload() supervisor.Component {
+func (c *components) workload(host string) supervisor.Component {
 	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", componentWorkload,
 		"--folder="+string(c.folder),
 		"--kubeconfig="+c.folder.kubeconfigOf(identityWorkload),
 		"--health-port="+c.port(portWorkload),
+		"--serve-host="+host,
 	)
-	component.Grace = 8 * time.Second
+	// It gives its own children half of that.
+	component.Grace = 10 * time.Second
 	return component
 }
 
-func (c *components) forge(host string) supervisor.Component {
-	arguments := []string{
-		componentForge, "serve",
-		"--folder=" + string(c.folder),
-		"--http-port=" + c.port(portForgeHTTP),
-		"--ssh-port=" + c.port(portForgeSSH),
-	}
-	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", arguments...)
+func (c *components) forge() supervisor.Component {
+	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", componentForge, "serve",
+		"--folder="+string(c.folder),
+		"--http-port="+c.port(portForgeHTTP),
+		"--ssh-port="+c.port(portForgeSSH),
+	)
 }
 
 // kubeconfigOf returns the kubeconfig of a component, or of the administrator.

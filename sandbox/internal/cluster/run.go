@@ -66,7 +66,7 @@ func Run(ctx context.Context, options Options, ready func(*State)) error {
 	defer cancel()
 	if err := sandbox.start(starting); err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return errors.New("ended before the sandbox was ready")
 		}
 		return err
 	}
@@ -150,7 +150,7 @@ func newSandbox(options Options) (*sandbox, error) {
 // start brings the components up, each as soon as what it needs is there, and returns when the sandbox can be used.
 func (s *sandbox) start(ctx context.Context) error {
 	s.supervisor.Add(s.components.etcd())
-	s.supervisor.Add(s.components.forge(s.options.Host))
+	s.supervisor.Add(s.components.forge())
 	if err := s.supervisor.WaitReady(ctx, componentEtcd); err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (s *sandbox) start(ctx context.Context) error {
 	s.supervisor.Add(s.components.controllerManager())
 	s.supervisor.Add(s.components.kwok())
 	s.supervisor.Add(s.components.scheduler())
-	s.supervisor.Add(s.components.workload())
+	s.supervisor.Add(s.components.workload(s.options.Host))
 	if err := seed(ctx, client, s.options.Nodes); err != nil {
 		return err
 	}
@@ -192,6 +192,9 @@ func (s *sandbox) current() *State {
 	s.mutex.Unlock()
 	if s.supervisor != nil {
 		state.Components = s.supervisor.Status()
+	}
+	for _, component := range state.Components {
+		state.Ready = state.Ready && (component.Ready || component.Stopped)
 	}
 	workload := WorkloadState{}
 	if err := readJSON(s.options.Folder.WorkloadFile(), &workload); err == nil {

@@ -11,9 +11,10 @@ import (
 
 // State is what a sandbox says of itself, on standard output and in sandbox.json. Fields are added, never changed.
 type State struct {
-	Version    int                 `json:"version"`
-	Name       string              `json:"name"`
-	Folder     string              `json:"folder"`
+	Version int    `json:"version"`
+	Name    string `json:"name"`
+	Folder  string `json:"folder"`
+	// Ready says that the sandbox can be used: every component serves that was not stopped on purpose.
 	Ready      bool                `json:"ready"`
 	Supervisor SupervisorState     `json:"supervisor"`
 	Kubeconfig string              `json:"kubeconfig"`

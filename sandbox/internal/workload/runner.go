@@ -35,6 +35,7 @@ import (
 type Runner struct {
 	folder     cluster.Folder
 	executable string
+	host       string
 	config     *rest.Config
 	client     kubernetes.Interface
 	report     func(string)
@@ -50,8 +51,9 @@ type Runner struct {
 	publishes chan struct{}
 }
 
-// New returns a runner that reports each thing that happens, as a line, from any goroutine.
-func New(folder cluster.Folder, kubeconfig, executable string, report func(string)) (*Runner, error) {
+// New returns a runner that reports each thing that happens, as a line, from any goroutine. The host is the one that the
+// forge answers for, or empty.
+func New(folder cluster.Folder, kubeconfig, executable, host string, report func(string)) (*Runner, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of the workload: %w", err)
@@ -63,7 +65,7 @@ func New(folder cluster.Folder, kubeconfig, executable string, report func(strin
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	runner := &Runner{
-		folder: folder, executable: executable, config: config, client: client, report: report,
+		folder: folder, executable: executable, host: host, config: config, client: client, report: report,
 		pods: map[types.UID]*pod{}, publishes: make(chan struct{}, 1),
 	}
 	runner.services = newServices(folder.Path("config/services.json"), runner.backend)
@@ -232,7 +234,15 @@ func (r *Runner) sourceChanged(object any) {
 
 // ConfigMap returns a ConfigMap as last seen.
 func (r *Runner) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
-	return r.configMaps.ConfigMaps(namespace).Get(name)
+	configMap, err := r.configMaps.ConfigMaps(namespace).Get(name)
+	if err != nil || r.host == "" {
+		return configMap, err
+	}
+	forge, err := os.ReadFile(r.folder.Path("forge/known_hosts"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the forge's host keys: %w", err)
+	}
+	return trustForge(configMap, r.host, string(forge)), nil
 }
 
 // Secret returns a Secret as last seen.
