@@ -24,7 +24,7 @@ pub struct Cli {
 }
 
 /// Flags that every verb takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Write text for people, or one JSON event a line on stdout
     #[arg(long, global = true, value_enum, default_value_t, env = "GITOPS_BOOTSTRAP_OUTPUT", help_heading = "Common options")]

@@ -11,6 +11,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Instant;
@@ -22,6 +23,7 @@ use crate::settings::Environment;
 
 pub use json::LONGEST_STRING;
 pub use text::{Line, Look, Paint, page};
+pub use trace::trace;
 
 /// Where the time comes from.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
@@ -151,6 +153,14 @@ pub fn reporter(style: &Style) -> Box<dyn Reporter> {
         Form::Quiet => Box::new(lines::Quiet::new(io::stderr(), style.stderr, clock)),
         Form::Lines => Box::new(lines::Lines::new(io::stderr(), style.stderr, clock)),
         Form::Bars => Box::new(bars::Bars::new(indicatif::ProgressDrawTarget::stderr(), style.stderr, clock, true)),
+    }
+}
+
+/// Shows the cursor again, which a prompt may have hidden when the process was told to end.
+pub fn restore_terminal() {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _gone = terminal.show_cursor();
     }
 }
 
