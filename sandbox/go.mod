@@ -7,6 +7,7 @@ require (
 	github.com/argoproj/argo-cd/v3 v3.5.7
 	github.com/spf13/pflag v1.0.10
 	go.etcd.io/etcd/server/v3 v3.6.8
+	golang.org/x/crypto v0.58.0
 	helm.sh/helm/v4 v4.2.1
 	k8s.io/component-base v0.37.1
 	k8s.io/kubectl v0.37.1
@@ -303,7 +304,6 @@ require (
 	go.uber.org/zap v1.27.1 // indirect
 	go.yaml.in/yaml/v2 v2.4.4 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260410095643-746e56fc9e2f // indirect
 	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect

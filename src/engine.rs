@@ -1,1 +1,178 @@
 //! Runs a recipe: look, decide, apply, look again; emits events, and stops when told to.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use crate::error::{Failure, Kind, Result};
+use crate::event::{Event, Outcome, PlannedStep};
+use crate::plan::{StepId, Verdict};
+use crate::steps::faults::Position;
+use crate::steps::world::interrupted;
+use crate::steps::{
+    Step, World, converge::Converge, install::Crds, install::Install, key_register::KeyRegister, key_verify::KeyVerify,
+    known_hosts::KnownHosts, lease, lease::Lease, lease::Release, marker::Marker, namespace::Namespace, projects::Projects,
+    rollout::Rollout, root_app::RootApp, secret_create::SecretCreate,
+};
+
+/// How long requests under way may take to end once the run was told to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// How long a step took and what came of it.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StepReport {
+    /// Which.
+    pub step: StepId,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// In a few words.
+    pub because: String,
+    /// In milliseconds.
+    pub milliseconds: u64,
+}
+
+/// A step whose own types are hidden.
+#[async_trait]
+trait Runnable: Send + Sync {
+    async fn survey(&self, world: &World) -> Result<Verdict>;
+    async fn ensure(&self, world: &World) -> Result<(Outcome, String)>;
+}
+
+#[async_trait]
+impl<S: Step> Runnable for S {
+    async fn survey(&self, world: &World) -> Result<Verdict> {
+        let seen = self.look(world).await?;
+        self.decide(world, &seen)
+    }
+
+    async fn ensure(&self, world: &World) -> Result<(Outcome, String)> {
+        let seen = self.look(world).await?;
+        if let Verdict::Satisfied { because } = self.decide(world, &seen)? {
+            return Ok((Outcome::InPlace, because));
+        }
+        world.go_on()?;
+        if world.holds_lease() && self.id() != StepId::Release {
+            lease::check(world).await?;
+        }
+        until_cancelled(world, self.apply(world, seen)).await?;
+        match self.survey(world).await? {
+            Verdict::Satisfied { because } => Ok((Outcome::Changed, because)),
+            Verdict::Needed { because, changes } => {
+                Err(Failure::new(Kind::Transient, format!("`{}` did not stay as it was made: {because}", self.id()))
+                    .because(if changes.is_empty() {
+                        "somebody else changes the same objects".to_owned()
+                    } else {
+                        format!("somebody else changes {}", changes.join(", "))
+                    })
+                    .hint("find out who; then run the same command again"))
+            }
+        }
+    }
+}
+
+/// Runs `apply` to its end; once the run was told to stop, for no longer than [`GRACE`].
+async fn until_cancelled(world: &World, apply: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::pin!(apply);
+    tokio::select! {
+        result = &mut apply => result,
+        () = world.cancel.cancelled() => match tokio::time::timeout(GRACE, apply).await {
+            Ok(Err(failure)) => Err(failure),
+            _ => Err(interrupted()),
+        },
+    }
+}
+
+fn step(id: StepId) -> Box<dyn Runnable> {
+    match id {
+        StepId::Ns => Box::new(Namespace),
+        StepId::Lease => Box::new(Lease),
+        StepId::SecretCreate => Box::new(SecretCreate),
+        StepId::KeyRegister => Box::new(KeyRegister),
+        StepId::KeyVerify => Box::new(KeyVerify),
+        StepId::Crds => Box::new(Crds),
+        StepId::Install => Box::new(Install),
+        StepId::KnownHosts => Box::new(KnownHosts),
+        StepId::Rollout => Box::new(Rollout),
+        StepId::Projects => Box::new(Projects),
+        StepId::RootApp => Box::new(RootApp),
+        StepId::Converge => Box::new(Converge),
+        StepId::Marker => Box::new(Marker),
+        StepId::Release => Box::new(Release),
+    }
+}
+
+/// Reads the world and says what a run of `recipe` would do. Changes nothing.
+pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
+    let mut planned = Vec::with_capacity(recipe.len());
+    for &id in recipe {
+        let verdict = world.wait(step(id).survey(world), || format!("an answer on {}", id.title())).await??;
+        planned.push(match verdict {
+            Verdict::Satisfied { because } => PlannedStep { step: id, needed: false, because, changes: Vec::new() },
+            Verdict::Needed { because, changes } => PlannedStep { step: id, needed: true, because, changes },
+        });
+    }
+    // The lock is for runs that change something.
+    let others = planned.iter().any(|planned| planned.needed && planned.step != StepId::Lease);
+    if let Some(lock) = planned.iter_mut().find(|planned| planned.step == StepId::Lease)
+        && !others
+    {
+        lock.needed = false;
+        lock.because = "nothing is to be changed".to_owned();
+    }
+    Ok(planned)
+}
+
+/// Runs the steps of `recipe` in their order. On a failure the lock is given back, as far as the cluster lets it.
+pub async fn run(recipe: &[StepId], world: &World) -> Result<Vec<StepReport>> {
+    let steps = async {
+        let mut reports = Vec::with_capacity(recipe.len());
+        for &id in recipe {
+            reports.push(run_step(id, world).await?);
+        }
+        Ok(reports)
+    };
+    tokio::pin!(steps);
+    let mut keeper: Option<tokio::task::JoinHandle<Failure>> = None;
+    let result = loop {
+        let result = tokio::select! {
+            result = &mut steps => Some(result),
+            () = tokio::time::sleep(Duration::from_secs(1)), if keeper.is_none() => None,
+            lost = async { match keeper.as_mut() { Some(keeper) => keeper.await.ok(), None => std::future::pending().await } } => lost.map(Err),
+        };
+        match result {
+            Some(result) => break result,
+            None if world.holds_lease() && keeper.is_none() => {
+                keeper = Some(tokio::spawn(lease::keep(world.cluster.clone(), world.wanted.holder.clone())));
+            }
+            None => {}
+        }
+    };
+    if let Some(keeper) = keeper {
+        keeper.abort();
+    }
+    if let Err(failure) = &result
+        && failure.kind != Kind::Locked
+        && !world.faults.is_dead()
+        && world.holds_lease()
+    {
+        // A lock that cannot be given back runs out by itself.
+        let _ = tokio::time::timeout(GRACE, step(StepId::Release).ensure(world)).await;
+    }
+    result
+}
+
+async fn run_step(id: StepId, world: &World) -> Result<StepReport> {
+    world.go_on()?;
+    let begin = Instant::now();
+    world.faults.enter(id);
+    world.events.send(Event::StepStarted { step: id, title: id.title().to_owned() });
+    world.faults.hit(id, Position::Before)?;
+    let (outcome, because) = step(id).ensure(world).await?;
+    world.faults.hit(id, Position::Sent)?;
+    world.faults.hit(id, Position::After)?;
+    let milliseconds = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    world.events.send(Event::StepFinished { step: id, outcome, because: because.clone(), milliseconds });
+    Ok(StepReport { step: id, outcome, because, milliseconds })
+}

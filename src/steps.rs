@@ -1,1 +1,43 @@
-//! The steps: each looks, asks the plan, and writes.
+//! The steps: each looks at the world, has the plan decide, and makes the change. Every step may be run twice.
+
+pub mod apply;
+pub mod converge;
+pub mod failures;
+pub mod faults;
+pub mod install;
+pub mod key_register;
+pub mod key_verify;
+pub mod known_hosts;
+pub mod lease;
+pub mod marker;
+pub mod namespace;
+pub mod projects;
+pub mod rollout;
+pub mod root_app;
+pub mod secret_create;
+pub mod world;
+
+use std::future::Future;
+
+pub use world::World;
+
+use crate::error::Result;
+use crate::plan::{StepId, Verdict};
+
+/// One change that is safe to make twice.
+pub trait Step: Send + Sync {
+    /// What looking brings.
+    type Seen: Send;
+
+    /// Its name.
+    fn id(&self) -> StepId;
+
+    /// Reads the world and never changes it.
+    fn look(&self, world: &World) -> impl Future<Output = Result<Self::Seen>> + Send;
+
+    /// Compares what was seen with what is wanted. An error stops the run: the step must not be made.
+    fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict>;
+
+    /// Makes the change and waits until it shows. Called only when needed.
+    fn apply(&self, world: &World, seen: Self::Seen) -> impl Future<Output = Result<()>> + Send;
+}

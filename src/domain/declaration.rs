@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
 
-/// The content of `gitops.yaml`, checked for form; what does not fit together is found by [`Declaration::contradictions`].
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// The version of the format that is read and written here.
+pub const FORMAT: u32 = 1;
+
+/// The content of `gitops.yaml`. Made by `manifest::declaration::parse`, which checks it strictly.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Declaration {
     /// The version of this format.
     pub version: u32,
@@ -17,48 +20,44 @@ pub struct Declaration {
     /// The clusters, by name.
     pub clusters: BTreeMap<ClusterName, Cluster>,
     /// The age recipients (X25519 or ssh-ed25519) for which bundles are encrypted.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
 }
 
 /// Where the fleet repository is, and how it is laid out.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Repository {
     /// The address from which Argo CD fetches.
     pub url: RepositoryUrl,
     /// The branch that the clusters follow.
-    #[serde(default = "main_branch")]
     pub branch: String,
     /// The base address of the forge's REST API, for GitHub Enterprise; found from the address's host if absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
     /// Host keys beyond those compiled in, as lines of a known-hosts file.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_hosts: Vec<String>,
     /// The folder with what people write.
-    #[serde(default = "source_folder")]
     pub source: RepositoryPath,
     /// The folder with what the clusters get.
-    #[serde(default = "rendered_folder")]
     pub rendered: RepositoryPath,
 }
 
 /// Argo CD as it is installed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ArgoCd {
     /// The release, as in `v3.5.7`.
     pub version: String,
     /// Which of the release's manifests.
-    #[serde(default)]
     pub flavour: Flavour,
     /// SHA-256 of that manifest, in lower-case hexadecimal digits.
     pub sha256: String,
 }
 
 /// Which of Argo CD's install manifests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Flavour {
     /// `manifests/install.yaml`.
@@ -69,22 +68,100 @@ pub enum Flavour {
 }
 
 /// One cluster of the fleet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Cluster {
     /// The only cluster that may bear this name, if it is pinned.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
 }
 
-fn main_branch() -> String {
+impl Flavour {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Standard, Self::HighAvailability];
+
+    /// The name in `gitops.yaml`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::HighAvailability => "high-availability",
+        }
+    }
+
+    /// The manifest's path in Argo CD's repository.
+    pub const fn manifest(self) -> &'static str {
+        match self {
+            Self::Standard => "manifests/install.yaml",
+            Self::HighAvailability => "manifests/ha/install.yaml",
+        }
+    }
+}
+
+/// The branch if none is named.
+pub fn default_branch() -> String {
     "main".to_owned()
 }
 
-fn source_folder() -> RepositoryPath {
+/// The folder with what people write if none is named.
+pub fn default_source() -> RepositoryPath {
     "src".parse().unwrap_or_else(|_| unreachable!("a constant"))
 }
 
-fn rendered_folder() -> RepositoryPath {
+/// The folder with what the clusters get if none is named.
+pub fn default_rendered() -> RepositoryPath {
     "rendered".parse().unwrap_or_else(|_| unreachable!("a constant"))
+}
+
+/// What keeps a text from being the name of a branch, if anything (git-check-ref-format(1)).
+pub fn branch_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() || name.len() > 255 {
+        return Some("it is empty or longer than 255 bytes");
+    }
+    if name.starts_with('-') {
+        return Some("it starts with `-`");
+    }
+    if name.contains("..") || name.contains("@{") || name == "@" {
+        return Some("it has `..` or `@{` in it, or is `@`");
+    }
+    if name.chars().any(|character| character.is_control() || character.is_whitespace() || "~^:?*[\\".contains(character)) {
+        return Some("it has a blank, a control character or one of `~^:?*[\\` in it");
+    }
+    let bad_part = |part: &str| part.is_empty() || part.starts_with('.') || part.ends_with('.') || part.ends_with(".lock");
+    name.split('/').any(bad_part).then_some("a part of it is empty, starts or ends with `.`, or ends with `.lock`")
+}
+
+/// What keeps a text from being a release of Argo CD, if anything: it is `vMAJOR.MINOR.PATCH`, with `-rc1` or the like where it is not final.
+pub fn release_fault(version: &str) -> Option<&'static str> {
+    let number = |text: &str| !text.is_empty() && text.len() <= 6 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let suffix = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    let valid = version.strip_prefix('v').is_some_and(|rest| {
+        let (release, pre) = rest.split_once('-').map_or((rest, None), |(release, pre)| (release, Some(pre)));
+        release.split('.').count() == 3 && release.split('.').all(number) && pre.is_none_or(suffix)
+    });
+    (!valid).then_some("is not a release of Argo CD; write it as in `v3.5.7`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_is_what_git_takes_and_never_an_option() {
+        for good in ["main", "release/1.2", "feature-x", "ä"] {
+            assert_eq!(branch_fault(good), None, "{good}");
+        }
+        for bad in ["", "-x", "a..b", "a b", "a/", "/a", "a//b", ".a", "a.lock", "a/.b", "a@{1", "@", "a~1", "a\nb", &"a".repeat(256)] {
+            assert!(branch_fault(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_release_has_three_numbers() {
+        for good in ["v3.5.7", "v3.6.0-rc1"] {
+            assert_eq!(release_fault(good), None, "{good}");
+        }
+        for bad in ["3.5.7", "v3.5", "v3.5.7/../x", "stable", "v3.5.x", "v3.5.7-", "v3.5.7-a/b"] {
+            assert!(release_fault(bad).is_some(), "{bad}");
+        }
+    }
 }

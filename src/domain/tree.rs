@@ -42,3 +42,24 @@ pub struct Tree {
     /// The paths from which Argo CD takes anything for this cluster.
     pub paths: Vec<RepositoryPath>,
 }
+
+impl Tree {
+    /// Argo CD's version, read from the tag of the image that its workloads run: what is declared is what counts.
+    pub fn argocd_version(&self) -> Option<String> {
+        let images = self.argocd.iter().filter_map(|rendered| rendered.object.at("/spec/template/spec/containers")?.as_array()).flatten();
+        let images = images.filter_map(|container| container.get("image")?.as_str());
+        images.filter_map(|image| image.rsplit_once("/argocd:")).map(|(_, tag)| tag.split('@').next().unwrap_or(tag).to_owned()).next()
+    }
+
+    /// The Application with which Argo CD manages itself, if there is one.
+    pub fn argocd_application(&self) -> Option<&Rendered> {
+        let folder = self.argocd.first()?.path.parent()?;
+        self.applications.iter().find(|application| {
+            application
+                .object
+                .text("/spec/source/path")
+                .and_then(|path| path.parse::<RepositoryPath>().ok())
+                .is_some_and(|path| path == folder)
+        })
+    }
+}

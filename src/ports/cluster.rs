@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
+pub use crate::domain::FieldConflict;
 use crate::domain::{Identity, Object, ObjectRef, Resource};
 
 /// The API server of one cluster, pinned when it was opened: neither a changed kubeconfig nor another current context moves it.
@@ -106,15 +107,6 @@ pub enum Change {
     Applied(Arc<Object>),
     /// An object is gone.
     Deleted(ObjectRef),
-}
-
-/// A field that another manager owns.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct FieldConflict {
-    /// The manager, as the server names it.
-    pub manager: String,
-    /// The field, as in `.spec.replicas`.
-    pub field: String,
 }
 
 /// Why a request to the API server failed. Texts of the server are kept as they came; the reporter makes them safe to print.

@@ -1,0 +1,541 @@
+//! An Application as Argo CD reports it (`pkg/apis/application/v1alpha1/types.go` of Argo CD).
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+use super::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
+use super::{Object, RepositoryUrl, Resource};
+
+/// Which Application: Argo CD lets them live in several namespaces.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+pub struct ApplicationRef {
+    /// Where it is.
+    pub namespace: String,
+    /// What it is called.
+    pub name: String,
+}
+
+impl fmt::Display for ApplicationRef {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.namespace == ARGOCD_NAMESPACE {
+            formatter.write_str(&self.name)
+        } else {
+            write!(formatter, "{}/{}", self.namespace, self.name)
+        }
+    }
+}
+
+/// An Application with what Argo CD says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Application {
+    /// Which one.
+    pub reference: ApplicationRef,
+    /// The Application that it came from, by the tracking annotation.
+    pub tracked_by: Option<String>,
+    /// Whether it is being deleted.
+    pub is_being_deleted: bool,
+    /// Whether Argo CD was told to leave it alone (`argocd.argoproj.io/skip-reconcile`).
+    pub is_skipped: bool,
+    /// Whether a refresh was asked for and is not done.
+    pub is_refreshing: bool,
+    /// Whether a sync was asked for and has not begun.
+    pub sync_is_requested: bool,
+    /// What is wanted.
+    pub spec: Spec,
+    /// What there is; none if no controller has looked yet.
+    pub status: Option<Status>,
+    /// The sync windows of its project that are about it; see [`Application::with_windows`].
+    pub windows: Vec<SyncWindow>,
+}
+
+/// A document that is not an Application.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Application {name} cannot be understood: {message}")]
+pub struct InvalidApplication {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// What is wanted of an Application.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Spec {
+    /// The AppProject.
+    #[serde(deserialize_with = "or_default")]
+    pub project: String,
+    /// Where its objects go.
+    #[serde(deserialize_with = "or_default")]
+    pub destination: Destination,
+    /// Where its objects come from, if that is one place.
+    pub source: Option<Source>,
+    /// Where its objects come from, if those are several places.
+    #[serde(deserialize_with = "or_default")]
+    pub sources: Vec<Source>,
+    /// How it is synced.
+    #[serde(deserialize_with = "or_default")]
+    pub sync_policy: SyncPolicy,
+}
+
+/// Where an Application's objects go.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Destination {
+    /// The address of the API server.
+    pub server: Option<String>,
+    /// The name of the cluster, instead of its address.
+    pub name: Option<String>,
+    /// The namespace for objects that name none.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+}
+
+/// Where an Application's objects come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Source {
+    /// The repository.
+    #[serde(rename = "repoURL", deserialize_with = "or_default")]
+    pub repository: String,
+    /// The branch, tag, commit or chart version.
+    #[serde(deserialize_with = "or_default")]
+    pub target_revision: String,
+    /// The folder in the repository.
+    pub path: Option<String>,
+    /// The chart, if the repository is one of Helm charts.
+    pub chart: Option<String>,
+}
+
+/// How an Application is synced.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct SyncPolicy {
+    /// Syncs without being asked, unless it is switched off.
+    pub automated: Option<Automated>,
+    /// How failed syncs are tried again.
+    pub retry: Option<Retry>,
+}
+
+/// How an Application is synced without being asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Automated {
+    /// False switches it off and keeps the rest (since Argo CD 3.1).
+    pub enabled: Option<bool>,
+    /// Whether objects that left Git are removed.
+    #[serde(deserialize_with = "or_default")]
+    pub prune: bool,
+    /// Whether changes by hand are undone.
+    #[serde(deserialize_with = "or_default")]
+    pub self_heal: bool,
+}
+
+/// How failed syncs are tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Retry {
+    /// How often; below zero, for ever.
+    #[serde(deserialize_with = "or_default")]
+    pub limit: i64,
+}
+
+/// What Argo CD says of an Application.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Status {
+    /// How it compares with Git.
+    #[serde(deserialize_with = "or_default")]
+    pub sync: Sync,
+    /// How its objects are.
+    #[serde(deserialize_with = "or_default")]
+    pub health: Health,
+    /// The last sync, or the one that runs.
+    pub operation_state: Option<Operation>,
+    /// Errors and warnings.
+    #[serde(deserialize_with = "or_default")]
+    pub conditions: Vec<Condition>,
+    /// Its objects.
+    #[serde(deserialize_with = "or_default")]
+    pub resources: Vec<ManagedObject>,
+    /// When it was last compared with Git.
+    pub reconciled_at: Option<jiff::Timestamp>,
+}
+
+/// How an Application compares with Git.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Sync {
+    /// The verdict.
+    #[serde(deserialize_with = "or_default")]
+    pub status: SyncStatus,
+    /// The commit or chart version compared with.
+    #[serde(deserialize_with = "or_default")]
+    pub revision: String,
+    /// The same, where there are several sources.
+    #[serde(deserialize_with = "or_default")]
+    pub revisions: Vec<String>,
+}
+
+/// Whether the cluster has what Git has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
+pub enum SyncStatus {
+    /// It has.
+    Synced,
+    /// It has not.
+    OutOfSync,
+    /// They could not be compared, or were not yet.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// How an object or all objects of an Application are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Health {
+    /// The verdict.
+    #[serde(deserialize_with = "or_default")]
+    pub status: HealthStatus,
+    /// What the kind's health check says.
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
+}
+
+/// A health verdict, the worst last (`health.go` of Argo CD's engine).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, Deserialize)]
+pub enum HealthStatus {
+    /// It works.
+    Healthy,
+    /// It was paused.
+    Suspended,
+    /// It is on its way.
+    Progressing,
+    /// It is not there.
+    Missing,
+    /// It does not work.
+    Degraded,
+    /// It could not be found out.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// A sync.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Operation {
+    /// How far it is.
+    #[serde(deserialize_with = "or_default")]
+    pub phase: Phase,
+    /// What Argo CD says of it.
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
+    /// How often it was tried again.
+    #[serde(deserialize_with = "or_default")]
+    pub retry_count: i64,
+    /// When it began.
+    pub started_at: Option<jiff::Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<jiff::Timestamp>,
+    /// What came of it.
+    pub sync_result: Option<SyncResult>,
+}
+
+/// How far a sync is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, Deserialize)]
+pub enum Phase {
+    /// It is being stopped.
+    Terminating,
+    /// It worked.
+    Succeeded,
+    /// Objects could not be applied, or a hook failed.
+    Failed,
+    /// It could not begin.
+    Error,
+    /// It runs, or waits to try again.
+    #[default]
+    #[serde(other)]
+    Running,
+}
+
+/// What came of a sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct SyncResult {
+    /// The commit or chart version that was synced.
+    #[serde(deserialize_with = "or_default")]
+    pub revision: String,
+    /// The same, where there are several sources.
+    #[serde(deserialize_with = "or_default")]
+    pub revisions: Vec<String>,
+    /// What came of each object.
+    #[serde(deserialize_with = "or_default")]
+    pub resources: Vec<ObjectResult>,
+}
+
+/// What came of one object in a sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectResult {
+    /// The kind.
+    #[serde(deserialize_with = "or_default")]
+    pub kind: String,
+    /// The namespace; empty for cluster-scoped objects.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// The name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// `Synced`, `SyncFailed`, `Pruned` or `PruneSkipped`; empty for hooks.
+    #[serde(deserialize_with = "or_default")]
+    pub status: String,
+    /// The phase of a hook.
+    pub hook_phase: Option<Phase>,
+    /// What the API server or the hook said.
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
+}
+
+/// An error or a warning of an Application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Condition {
+    /// Its type, as in `ComparisonError` and `SharedResourceWarning`.
+    #[serde(rename = "type", deserialize_with = "or_default")]
+    pub name: String,
+    /// What Argo CD says.
+    #[serde(deserialize_with = "or_default")]
+    pub message: String,
+}
+
+/// An object of an Application.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ManagedObject {
+    /// The API group; empty for the core group.
+    #[serde(deserialize_with = "or_default")]
+    pub group: String,
+    /// The version within the group.
+    #[serde(deserialize_with = "or_default")]
+    pub version: String,
+    /// The kind.
+    #[serde(deserialize_with = "or_default")]
+    pub kind: String,
+    /// The namespace; empty for cluster-scoped objects.
+    #[serde(deserialize_with = "or_default")]
+    pub namespace: String,
+    /// The name.
+    #[serde(deserialize_with = "or_default")]
+    pub name: String,
+    /// How it compares with Git; none for hooks.
+    pub status: Option<SyncStatus>,
+    /// How it is; none where Argo CD does not keep it in the Application, which is the default since 3.0.
+    pub health: Option<Health>,
+    /// Whether it left Git and waits to be removed.
+    #[serde(deserialize_with = "or_default")]
+    pub requires_pruning: bool,
+}
+
+/// A time in which an AppProject allows or forbids syncs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SyncWindow {
+    /// `allow` or `deny`.
+    #[serde(deserialize_with = "or_default")]
+    pub kind: String,
+    /// When it begins, in cron's form.
+    #[serde(deserialize_with = "or_default")]
+    pub schedule: String,
+    /// How long it lasts, as in `8h`.
+    #[serde(deserialize_with = "or_default")]
+    pub duration: String,
+    /// The time zone; empty means UTC.
+    #[serde(deserialize_with = "or_default")]
+    pub time_zone: String,
+    /// Patterns of the Applications that it is about.
+    #[serde(deserialize_with = "or_default", skip_serializing)]
+    pub applications: Vec<String>,
+    /// Patterns of the destination namespaces that it is about.
+    #[serde(deserialize_with = "or_default", skip_serializing)]
+    pub namespaces: Vec<String>,
+    /// Patterns of the destination clusters that it is about.
+    #[serde(deserialize_with = "or_default", skip_serializing)]
+    pub clusters: Vec<String>,
+}
+
+/// A field that is `null` is as good as absent.
+fn or_default<'de, D: Deserializer<'de>, T: Default + Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+impl Application {
+    /// Reads an Application from what the API server gave.
+    pub fn read(object: &Object) -> Result<Self, InvalidApplication> {
+        let invalid = |message: String| InvalidApplication { name: object.name().to_owned(), message };
+        if object.kind() != "Application" || object.resource().group() != "argoproj.io" {
+            return Err(invalid(format!("it is a {} of {}", object.kind(), object.api_version())));
+        }
+        let part = |pointer| object.at(pointer).filter(|value| !value.is_null());
+        let spec =
+            part("/spec").map_or_else(|| Ok(Spec::default()), Spec::deserialize).map_err(|error| invalid(format!("spec: {error}")))?;
+        let status = part("/status").map(Status::deserialize).transpose().map_err(|error| invalid(format!("status: {error}")))?;
+        Ok(Self {
+            reference: ApplicationRef {
+                namespace: object.namespace().unwrap_or(ARGOCD_NAMESPACE).to_owned(),
+                name: object.name().to_owned(),
+            },
+            tracked_by: object
+                .annotation("argocd.argoproj.io/tracking-id")
+                .and_then(|id| id.split_once(':'))
+                .map(|(application, _)| application.to_owned()),
+            is_being_deleted: object.is_being_deleted(),
+            is_skipped: object.annotation("argocd.argoproj.io/skip-reconcile") == Some("true"),
+            is_refreshing: object.annotation("argocd.argoproj.io/refresh").is_some(),
+            sync_is_requested: part("/operation").is_some(),
+            spec,
+            status,
+            windows: Vec::new(),
+        })
+    }
+
+    /// The kind, as a client names it.
+    pub fn resource() -> Resource {
+        Resource::new(ARGOCD_API_VERSION, "Application")
+    }
+
+    /// Keeps those sync windows of the AppProjects that are about this Application.
+    #[must_use]
+    pub fn with_windows(mut self, projects: &[Object]) -> Self {
+        let windows = projects
+            .iter()
+            .find(|project| project.name() == self.spec.project)
+            .and_then(|project| project.at("/spec/syncWindows"))
+            .and_then(|windows| Vec::<SyncWindow>::deserialize(windows).ok())
+            .unwrap_or_default();
+        self.windows = windows.into_iter().filter(|window| window.is_about(&self)).collect();
+        self
+    }
+
+    /// Where its objects come from.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.spec.source.iter().chain(&self.spec.sources)
+    }
+
+    /// Whether it takes its objects from `branch` of `repository`, so that its commit can be compared with the branch's.
+    pub fn follows(&self, repository: &RepositoryUrl, branch: &str) -> bool {
+        self.sources().any(|source| {
+            source.chart.is_none()
+                && (source.target_revision == branch || matches!(source.target_revision.as_str(), "" | "HEAD"))
+                && source.repository.parse::<RepositoryUrl>().is_ok_and(|url| url.is_same_repository(repository))
+        })
+    }
+
+    /// How it compares with Git.
+    pub fn sync(&self) -> SyncStatus {
+        self.status.as_ref().map_or(SyncStatus::Unknown, |status| status.sync.status)
+    }
+
+    /// How its objects are.
+    pub fn health(&self) -> HealthStatus {
+        self.status.as_ref().map_or(HealthStatus::Unknown, |status| status.health.status)
+    }
+
+    /// The commits or chart versions that it was compared with.
+    pub fn revisions(&self) -> impl Iterator<Item = &str> {
+        let sync = self.status.as_ref().map(|status| &status.sync);
+        sync.into_iter()
+            .flat_map(|sync| std::iter::once(&sync.revision).chain(&sync.revisions))
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
+    }
+
+    /// The last sync, or the one that runs.
+    pub fn operation(&self) -> Option<&Operation> {
+        self.status.as_ref()?.operation_state.as_ref()
+    }
+
+    /// Its errors, without the warnings.
+    pub fn errors(&self) -> impl Iterator<Item = &Condition> {
+        self.status.iter().flat_map(|status| &status.conditions).filter(|condition| condition.name.ends_with("Error"))
+    }
+
+    /// Its objects.
+    pub fn objects(&self) -> &[ManagedObject] {
+        self.status.as_ref().map_or(&[], |status| status.resources.as_slice())
+    }
+
+    /// Whether it is synced without being asked.
+    pub fn is_automated(&self) -> bool {
+        self.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.enabled != Some(false))
+    }
+}
+
+impl Operation {
+    /// Whether it has neither ended nor been given up.
+    pub const fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Terminating)
+    }
+
+    /// Whether it was for what the Application is compared with now; also if Argo CD does not say what it was for.
+    pub fn is_of(&self, sync: &Sync) -> bool {
+        self.sync_result.as_ref().is_none_or(|result| {
+            (result.revision.is_empty() && result.revisions.is_empty())
+                || (result.revision == sync.revision && result.revisions == sync.revisions)
+        })
+    }
+}
+
+impl ObjectResult {
+    /// Whether the object could not be applied, or the hook failed.
+    pub fn is_failed(&self) -> bool {
+        self.status == "SyncFailed" || matches!(self.hook_phase, Some(Phase::Failed | Phase::Error))
+    }
+}
+
+impl ManagedObject {
+    /// Whether it is an Application itself.
+    pub fn is_application(&self) -> bool {
+        self.kind == "Application" && self.group == "argoproj.io"
+    }
+
+    /// The kind, as a client names it.
+    pub fn resource(&self) -> Resource {
+        let api_version = if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) };
+        Resource { api_version, kind: self.kind.clone() }
+    }
+}
+
+impl SyncWindow {
+    fn is_about(&self, application: &Application) -> bool {
+        let destination = &application.spec.destination;
+        let any = |patterns: &[String], text: &str| patterns.iter().any(|pattern| matches_pattern(pattern, text));
+        any(&self.applications, &application.reference.name)
+            || any(&self.namespaces, &destination.namespace)
+            || destination.server.iter().chain(&destination.name).any(|cluster| any(&self.clusters, cluster))
+    }
+}
+
+impl fmt::Display for SyncWindow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = if self.time_zone.is_empty() { "UTC" } else { &self.time_zone };
+        write!(formatter, "{} from `{}` for {} ({zone})", self.kind, self.schedule, self.duration)
+    }
+}
+
+/// Whether `text` is what a pattern with `*` (anything) and `?` (one character) says.
+fn matches_pattern(pattern: &str, text: &str) -> bool {
+    match pattern.chars().next() {
+        None => text.is_empty(),
+        Some('*') => {
+            let rest = pattern.trim_start_matches('*');
+            rest.is_empty() || text.char_indices().any(|(at, _)| matches_pattern(rest, &text[at..]))
+        }
+        Some(wanted) => {
+            let mut characters = text.chars();
+            characters.next().is_some_and(|found| wanted == '?' || wanted == found)
+                && matches_pattern(&pattern[wanted.len_utf8()..], characters.as_str())
+        }
+    }
+}

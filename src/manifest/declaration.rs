@@ -1,0 +1,186 @@
+//! Reading `gitops.yaml`, strictly: what is not understood is an error with its file, line and column.
+
+use std::collections::BTreeMap;
+
+use super::fields::{Field, Fields, suggestion};
+use super::yaml;
+use crate::domain::declaration::{
+    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, branch_fault, default_branch, default_rendered, default_source,
+    release_fault,
+};
+use crate::domain::{ClusterName, HostKey, Identity, PublicKey, RepositoryPath};
+use crate::error::{Failure, Result};
+
+/// The name of the file.
+pub const FILE: &str = "gitops.yaml";
+
+/// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
+pub fn parse(text: &str, path: &str) -> Result<Declaration> {
+    let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
+    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients"])?;
+    let version = top.required("version")?;
+    if version.integer()? != i64::from(FORMAT) {
+        return Err(version
+            .fault(format_args!("version {} of this file is not known; this gitops-bootstrap reads version {FORMAT}", version.integer()?))
+            .hint("update gitops-bootstrap, or write `version: 1`"));
+    }
+    Ok(Declaration {
+        version: FORMAT,
+        repository: repository(&top.required("repository")?)?,
+        argocd: argocd(&top.required("argocd")?)?,
+        clusters: clusters(&top.required("clusters")?)?,
+        recipients: recipients(&top)?,
+    })
+}
+
+fn repository(field: &Field<'_>) -> Result<Repository> {
+    let fields = field.fields(&["url", "branch", "api", "knownHosts", "source", "rendered"])?;
+    let url = fields.required("url")?.parse()?;
+    let branch = match fields.optional("branch") {
+        None => default_branch(),
+        Some(field) => {
+            let branch = field.text()?;
+            if let Some(reason) = branch_fault(branch) {
+                return Err(field.fault(format_args!("`{}` is not the name of a branch: {reason}", branch.escape_debug())));
+            }
+            branch.to_owned()
+        }
+    };
+    let api = match fields.optional("api") {
+        None => None,
+        Some(field) => {
+            let api = field.text()?;
+            if let Some(reason) = api_fault(api) {
+                return Err(field.fault(format_args!("`repository.api` {reason}")));
+            }
+            Some(api.trim_end_matches('/').to_owned())
+        }
+    };
+    let mut known_hosts = Vec::new();
+    if let Some(field) = fields.optional("knownHosts") {
+        for line in field.list()? {
+            HostKey::parse_line(line.text()?).map_err(|error| line.fault(error))?;
+            known_hosts.push(line.text()?.trim().to_owned());
+        }
+    }
+    let (source, rendered) = folders(&fields)?;
+    Ok(Repository { url, branch, api, known_hosts, source, rendered })
+}
+
+fn folders(fields: &Fields<'_>) -> Result<(RepositoryPath, RepositoryPath)> {
+    let source = fields.optional("source").map(|field| field.parse()).transpose()?.unwrap_or_else(default_source);
+    let rendered = fields.optional("rendered").map(|field| field.parse()).transpose()?.unwrap_or_else(default_rendered);
+    if source.is_within(&rendered) || rendered.is_within(&source) {
+        let field = fields.optional("rendered").or_else(|| fields.optional("source"));
+        let what = format!("the source folder `{source}` and the rendered folder `{rendered}` must not lie in each other");
+        return Err(field.map_or_else(|| Failure::repository(what.clone()), |field| field.fault(&what)));
+    }
+    Ok((source, rendered))
+}
+
+fn argocd(field: &Field<'_>) -> Result<ArgoCd> {
+    let fields = field.fields(&["version", "flavour", "sha256"])?;
+    let version = fields.required("version")?;
+    if let Some(reason) = release_fault(version.text()?) {
+        return Err(version.fault(format_args!("`argocd.version` {reason}")));
+    }
+    let flavour = match fields.optional("flavour") {
+        None => Flavour::default(),
+        Some(field) => {
+            let written = field.text()?;
+            Flavour::ALL.into_iter().find(|flavour| flavour.name() == written).ok_or_else(|| {
+                let names = Flavour::ALL.map(Flavour::name);
+                field.fault(format_args!("`argocd.flavour` is `{}` or `{}`{}", names[0], names[1], suggestion(written, &names)))
+            })?
+        }
+    };
+    let sha256 = digest(&fields.required("sha256")?, "argocd.sha256")?;
+    Ok(ArgoCd { version: version.text()?.to_owned(), flavour, sha256 })
+}
+
+fn clusters(field: &Field<'_>) -> Result<BTreeMap<ClusterName, Cluster>> {
+    let mut clusters: BTreeMap<ClusterName, Cluster> = BTreeMap::new();
+    let entries = field.entries()?;
+    if entries.is_empty() {
+        return Err(field.fault("`clusters` names no cluster").hint("write at least one, as in `clusters: {staging: {}}`"));
+    }
+    for (key, value) in entries {
+        let name: ClusterName = key.value.parse().map_err(|error| value.fault_at(&key, error))?;
+        let cluster = if value.is_null() { Cluster::default() } else { cluster(&value)? };
+        if let Some(identity) = &cluster.identity
+            && let Some((other, _)) = clusters.iter().find(|(_, other)| other.identity.as_ref() == Some(identity))
+        {
+            return Err(value.fault(format_args!("`{name}` and `{other}` have the same identity, and one cluster cannot be both")));
+        }
+        clusters.insert(name, cluster);
+    }
+    Ok(clusters)
+}
+
+fn cluster(field: &Field<'_>) -> Result<Cluster> {
+    let Some(field) = field.fields(&["identity"])?.optional("identity") else { return Ok(Cluster::default()) };
+    let fields = field.fields(&["kubeSystemUid", "caSha256"])?;
+    let uid = fields.required("kubeSystemUid")?;
+    let text = uid.text()?;
+    let is_uid = text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    if !is_uid {
+        return Err(uid
+            .fault("`kubeSystemUid` is not a UID")
+            .hint("see it with `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`"));
+    }
+    let ca_sha256 = fields.optional("caSha256").map(|field| digest(&field, "caSha256")).transpose()?;
+    Ok(Cluster { identity: Some(Identity { kube_system_uid: text.to_owned(), ca_sha256 }) })
+}
+
+fn recipients(top: &Fields<'_>) -> Result<Vec<String>> {
+    let Some(field) = top.optional("recipients") else { return Ok(Vec::new()) };
+    let mut recipients = Vec::new();
+    for item in field.list()? {
+        let text = item.text()?.trim();
+        if text.to_ascii_uppercase().contains("PRIVATE KEY") || text.to_ascii_uppercase().starts_with("AGE-SECRET-KEY-") {
+            // The value is not repeated: it is a secret.
+            return Err(item
+                .fault("this is the private half of a key; a recipient is the public half")
+                .hint("this key has been seen in a file: make a new one with `age-keygen`"));
+        }
+        let x25519 =
+            text.strip_prefix("age1").is_some_and(|rest| rest.len() == 58 && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        let ssh = PublicKey::from_openssh(text).is_ok_and(|key| key.algorithm() == "ssh-ed25519");
+        if !x25519 && !ssh {
+            return Err(item.fault("a recipient is an age public key (`age1...`) or an `ssh-ed25519` public key"));
+        }
+        recipients.push(text.to_owned());
+    }
+    Ok(recipients)
+}
+
+fn digest(field: &Field<'_>, name: &str) -> Result<String> {
+    let text = field.text()?;
+    if text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+        Ok(text.to_owned())
+    } else {
+        Err(field.fault(format_args!("`{name}` is not a SHA-256: 64 lower-case hexadecimal digits")))
+    }
+}
+
+/// What is wrong with the base address of a forge's API, if anything: it takes tokens, so it must be HTTPS unless it is on this machine.
+pub fn api_fault(text: &str) -> Option<&'static str> {
+    let Ok(url) = url::Url::parse(text) else { return Some("is not an address") };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("has a user name or a password in it");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Some("has a query or a fragment");
+    }
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Some("has no host"),
+    };
+    match url.scheme() {
+        "https" => None,
+        "http" if loopback => None,
+        _ => Some("must start with `https://`, since tokens are sent to it"),
+    }
+}

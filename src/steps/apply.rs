@@ -1,0 +1,172 @@
+//! Bringing a set of objects to what was declared: read and compare, then send only what differs.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::World;
+use crate::domain::tree::ARGOCD_NAMESPACE;
+use crate::domain::{Object, ObjectRef};
+use crate::error::{Failure, Kind, Result};
+use crate::event::{Event, How};
+use crate::plan::compare::{ARGOCD_MANAGER, Comparison, Difference, compare, is_same_state, keeping_tracking, without_foreign_fields};
+use crate::plan::{StepId, Verdict};
+use crate::ports::cluster::{ApplyOptions, ClusterError, Scope};
+
+/// How many requests are under way at once: an API server on two cores is saturated by eight, and more gain nothing.
+pub const CONCURRENCY: usize = 8;
+
+/// An object that is not as it was declared.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// What to apply; the fields of other managers are not in it.
+    object: Object,
+    /// What the cluster has.
+    difference: Option<Difference>,
+}
+
+/// What comparing a set of objects showed.
+#[derive(Clone, Debug, Default)]
+pub struct Comparisons {
+    /// Those that are not as declared.
+    pub changes: Vec<Change>,
+    /// How many are.
+    pub same: usize,
+    /// Those whose kind the server does not serve.
+    pub not_served: Vec<ObjectRef>,
+}
+
+impl Change {
+    /// Which object.
+    pub fn reference(&self) -> ObjectRef {
+        self.object.reference()
+    }
+
+    fn how(&self) -> How {
+        match &self.difference {
+            None => How::Created,
+            Some(difference) if !difference.by_hand.is_empty() => How::Restored,
+            Some(_) => How::Updated,
+        }
+    }
+}
+
+impl Comparisons {
+    /// Nothing to do if all are as declared; an error if an object is somebody else's.
+    pub fn verdict(&self, world: &World, what: &str) -> Result<Verdict> {
+        let owned: Vec<&Change> = self.changes.iter().filter(|change| is_somebody_elses(change)).collect();
+        if !owned.is_empty() && !world.wanted.take_ownership {
+            let failure = Failure::new(Kind::Conflict, format!("{} of {what} belong to somebody else", count(owned.len(), "object")));
+            let fields = owned.iter().flat_map(|change| {
+                let fields = change.difference.iter().flat_map(|difference| &difference.foreign);
+                fields.map(|field| format!("{}: {} belongs to `{}`", change.reference(), field.field, field.manager))
+            });
+            let failure = fields.take(20).fold(failure, Failure::because);
+            return Err(failure.hint("find out who installed it and remove that first; `--take-ownership` takes these fields over"));
+        }
+        if self.changes.is_empty() {
+            return Ok(Verdict::satisfied(format!("{} as declared", count(self.same, "object"))));
+        }
+        let missing = self.changes.iter().filter(|change| change.difference.is_none()).count();
+        let different = self.changes.len() - missing;
+        let because = match (missing, different) {
+            (missing, 0) => format!("{missing} to create"),
+            (0, different) => format!("{different} to change"),
+            (missing, different) => format!("{missing} to create, {different} to change"),
+        };
+        Ok(Verdict::Needed { because, changes: self.changes.iter().map(|change| change.reference().to_string()).collect() })
+    }
+}
+
+/// `1 object`, `2 objects`.
+pub fn count(number: usize, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn is_somebody_elses(change: &Change) -> bool {
+    change.difference.as_ref().is_some_and(|difference| !difference.managed && !difference.foreign.is_empty())
+}
+
+/// Reads all `objects` and compares them. Objects without a namespace are put into Argo CD's if their kind lives in namespaces.
+pub async fn look(world: &World, objects: Vec<&Object>) -> Result<Comparisons> {
+    let looks: Vec<_> = objects.into_iter().map(|object| look_at(world, object.clone())).collect();
+    let mut results = stream::iter(looks).buffered(CONCURRENCY * 2);
+    let mut comparisons = Comparisons::default();
+    while let Some(result) = results.try_next().await? {
+        match result {
+            Looked::Same => comparisons.same += 1,
+            Looked::Changed(change) => comparisons.changes.push(*change),
+            Looked::NotServed(reference) => comparisons.not_served.push(reference),
+        }
+    }
+    Ok(comparisons)
+}
+
+enum Looked {
+    Same,
+    Changed(Box<Change>),
+    NotServed(ObjectRef),
+}
+
+async fn look_at(world: &World, object: Object) -> Result<Looked> {
+    let object = match world.cluster.served(&object.resource()).await? {
+        None => return Ok(Looked::NotServed(object.reference())),
+        Some(Scope::Namespaced) if object.namespace().is_none() => object.in_namespace(ARGOCD_NAMESPACE),
+        Some(_) => object,
+    };
+    let live = world.cluster.get(&object.reference()).await?;
+    let declared = keeping_tracking(&object, live.as_ref());
+    let difference = match compare(&declared, live.as_ref(), ARGOCD_MANAGER) {
+        Comparison::Same => return Ok(Looked::Same),
+        Comparison::Missing => return Ok(Looked::Changed(Box::new(Change { object: declared, difference: None }))),
+        Comparison::Different(difference) => difference,
+    };
+    if difference.managed && !difference.foreign.is_empty() && !world.wanted.take_ownership {
+        world.events.send(Event::LeftAlone { object: declared.reference().to_string(), fields: difference.foreign.clone() });
+        if difference.is_only_foreign() {
+            return Ok(Looked::Same);
+        }
+    }
+    let object = if world.wanted.take_ownership || !difference.managed { declared } else { without_foreign_fields(&declared, &difference) };
+    // The server writes some values in its own way (`1000m` as `1`): only it can say whether the apply would change anything.
+    let options = ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: true };
+    if let (Some(live), Ok(result)) = (&live, world.cluster.apply(&object, options).await)
+        && is_same_state(live, &result)
+    {
+        return Ok(Looked::Same);
+    }
+    Ok(Looked::Changed(Box::new(Change { object, difference: Some(difference) })))
+}
+
+/// Applies the changes, [`CONCURRENCY`] at a time in their order.
+pub async fn apply(world: &World, step: StepId, changes: Vec<Change>) -> Result<()> {
+    let total = changes.len();
+    let done = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    world.events.send(Event::Progress { step, done: 0, total, what: "objects" });
+    let sends = changes.into_iter().map(|change| {
+        let done = done.clone();
+        async move {
+            world.go_on()?;
+            apply_one(world, &change).await?;
+            world.changed(step, change.reference(), change.how());
+            let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            world.events.send(Event::Progress { step, done, total, what: "objects" });
+            Ok::<(), Failure>(())
+        }
+    });
+    stream::iter(sends).buffer_unordered(CONCURRENCY).try_collect().await
+}
+
+async fn apply_one(world: &World, change: &Change) -> Result<()> {
+    // What is ours, what was changed by hand and what we were told to take may be forced; between the look and now somebody else may have come.
+    let force = world.wanted.take_ownership || change.difference.as_ref().is_some_and(|difference| difference.managed);
+    match world.cluster.apply(&change.object, ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }).await {
+        Ok(_) => Ok(()),
+        // A new CRD is served a moment after it is Established; a namespace may take a moment to accept objects.
+        Err(ClusterError::NotServed(resource)) => {
+            Err(Failure::new(Kind::Transient, format!("the server does not serve {} yet", resource.kind))
+                .hint("run the same command again: it goes on from here"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,118 @@
+//! `known-hosts`: the pinned host keys where Argo CD reads them, the ConfigMap `argocd-ssh-known-hosts-cm`. All key types of a host must be there,
+//! or Argo CD's Git client reports a mismatch.
+
+use serde_json::json;
+
+use super::{Step, World};
+use crate::domain::repository_url::Transport;
+use crate::domain::tree::ARGOCD_NAMESPACE;
+use crate::domain::{HostKey, HostKeys, Object, ObjectRef};
+use crate::error::{Failure, Kind, Result};
+use crate::event::How;
+use crate::plan::compare::ARGOCD_MANAGER;
+use crate::plan::{StepId, Verdict};
+use crate::ports::cluster::ApplyOptions;
+
+/// The ConfigMap that Argo CD mounts.
+pub const CONFIG_MAP: &str = "argocd-ssh-known-hosts-cm";
+
+/// Makes the pinned host keys known to Argo CD.
+pub struct KnownHosts;
+
+/// The text of the ConfigMap, and the pins that it lacks.
+pub struct Seen {
+    there: Option<String>,
+    missing: Vec<HostKey>,
+}
+
+fn reference() -> ObjectRef {
+    ObjectRef::namespaced("v1", "ConfigMap", ARGOCD_NAMESPACE, CONFIG_MAP)
+}
+
+/// The host keys that a ConfigMap holds.
+pub fn text(config_map: &Object) -> Option<&str> {
+    config_map.text("/data/ssh_known_hosts")
+}
+
+impl Step for KnownHosts {
+    type Seen = Seen;
+
+    fn id(&self) -> StepId {
+        StepId::KnownHosts
+    }
+
+    async fn look(&self, world: &World) -> Result<Seen> {
+        let there = world.cluster.get(&reference()).await?.as_ref().and_then(text).map(str::to_owned);
+        let known = HostKeys::from_known_hosts(there.as_deref().unwrap_or_default());
+        let wanted = match world.wanted.tree.repository.transport() {
+            Transport::Ssh => world.wanted.hosts.of(&world.wanted.tree.repository),
+            Transport::Http => Vec::new(),
+        };
+        Ok(Seen { missing: wanted.into_iter().filter(|key| !known.contains(key)).cloned().collect(), there })
+    }
+
+    fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
+        let host = world.wanted.tree.repository.known_host();
+        Ok(match (seen.missing.len(), world.wanted.tree.repository.transport()) {
+            (_, Transport::Http) => Verdict::satisfied("not needed for HTTPS"),
+            (0, Transport::Ssh) => Verdict::satisfied(format!("Argo CD knows {host}")),
+            (missing, Transport::Ssh) => {
+                Verdict::Needed { because: format!("{missing} of the keys of {host} are missing"), changes: vec![reference().to_string()] }
+            }
+        })
+    }
+
+    async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
+        let mut text = seen.there.unwrap_or_default();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for key in &seen.missing {
+            text.push_str(&key.to_line());
+            text.push('\n');
+        }
+        let config_map = Object::new(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": CONFIG_MAP, "namespace": ARGOCD_NAMESPACE},
+            "data": {"ssh_known_hosts": text},
+        }))
+        .map_err(|error| Failure::bug(error.to_string()))?;
+        // The whole declaration of the object belongs to one manager: what Git says of its labels must not get lost by this apply.
+        let declared = world
+            .wanted
+            .tree
+            .argocd
+            .iter()
+            .map(|rendered| &rendered.object)
+            .find(|object| object.kind() == "ConfigMap" && object.name() == CONFIG_MAP);
+        let object = match declared {
+            Some(declared) => with_text(declared, &text)?,
+            None => config_map,
+        };
+        let live = world.cluster.get(&reference()).await?;
+        let object = crate::plan::compare::keeping_tracking(&object, live.as_ref());
+        world.cluster.apply(&object, ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: false }).await?;
+        world.changed(self.id(), reference(), How::Updated);
+        if declared.is_none_or(|declared| text_lacks(declared, &seen.missing)) {
+            world.events.warn(
+                format!(
+                    "{CONFIG_MAP} in Git lacks host keys of {}: Argo CD takes them out again when it syncs itself",
+                    world.wanted.tree.repository.known_host()
+                ),
+                Some("add them to `repository.knownHosts` in gitops.yaml, render, commit and push".to_owned()),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn text_lacks(declared: &Object, keys: &[HostKey]) -> bool {
+    let known = HostKeys::from_known_hosts(text(declared).unwrap_or_default());
+    keys.iter().any(|key| !known.contains(key))
+}
+
+fn with_text(declared: &Object, text: &str) -> Result<Object> {
+    let mut value = declared.clone().in_namespace(ARGOCD_NAMESPACE).into_value();
+    value["data"]["ssh_known_hosts"] = text.into();
+    Object::new(value).map_err(|error| Failure::new(Kind::Bug, error.to_string()))
+}

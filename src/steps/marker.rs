@@ -1,0 +1,79 @@
+//! `marker`: the record of the bootstrap in the cluster, the ConfigMap `gitops-bootstrap`.
+
+use serde_json::json;
+
+use super::{Step, World};
+use crate::domain::tree::ARGOCD_NAMESPACE;
+use crate::domain::{Object, ObjectRef};
+use crate::error::{Failure, Result};
+use crate::event::How;
+use crate::plan::compare::OWN_MANAGER;
+use crate::plan::{StepId, Verdict};
+use crate::ports::cluster::ApplyOptions;
+
+/// The name of the ConfigMap.
+pub const NAME: &str = "gitops-bootstrap";
+
+/// Writes the record.
+pub struct Marker;
+
+/// The record's object.
+pub fn reference() -> ObjectRef {
+    ObjectRef::namespaced("v1", "ConfigMap", ARGOCD_NAMESPACE, NAME)
+}
+
+/// What the record says, apart from the time.
+fn record(world: &World) -> [(&'static str, String); 6] {
+    let wanted = &world.wanted;
+    [
+        ("cluster", wanted.cluster.to_string()),
+        ("repository", wanted.tree.repository.to_string()),
+        ("commit", world.commit().to_string()),
+        ("toolVersion", env!("CARGO_PKG_VERSION").to_owned()),
+        ("argocdVersion", wanted.tree.argocd_version().unwrap_or_default()),
+        ("identity", wanted.facts.identity.kube_system_uid.clone()),
+    ]
+}
+
+impl Step for Marker {
+    type Seen = Option<Object>;
+
+    fn id(&self) -> StepId {
+        StepId::Marker
+    }
+
+    async fn look(&self, world: &World) -> Result<Self::Seen> {
+        Ok(world.cluster.get(&reference()).await?)
+    }
+
+    fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict> {
+        let Some(marker) = seen else {
+            return Ok(Verdict::Needed { because: "there is none".to_owned(), changes: vec![reference().to_string()] });
+        };
+        let different: Vec<&str> = record(world)
+            .into_iter()
+            .filter(|(name, text)| marker.text(&format!("/data/{name}")) != Some(text))
+            .map(|(name, _)| name)
+            .collect();
+        Ok(if different.is_empty() {
+            Verdict::satisfied(format!("commit {}", world.commit().short()))
+        } else {
+            Verdict::Needed { because: format!("it has another {}", different.join(", ")), changes: vec![reference().to_string()] }
+        })
+    }
+
+    async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
+        let mut data: serde_json::Map<String, serde_json::Value> =
+            record(world).into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+        data.insert("time".to_owned(), world.wanted.now.to_string().into());
+        let marker = Object::new(json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": NAME, "namespace": ARGOCD_NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "gitops-bootstrap"}},
+            "data": data,
+        }))
+        .map_err(|error| Failure::bug(error.to_string()))?;
+        world.cluster.apply(&marker, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
+        world.changed(self.id(), reference(), if seen.is_none() { How::Created } else { How::Updated });
+        Ok(())
+    }
+}

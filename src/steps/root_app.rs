@@ -1,0 +1,29 @@
+//! `root-app`: the root app-of-apps, from which Argo CD makes everything else. It goes in only when key, host keys and projects are verified.
+
+use super::apply::{self, Comparisons};
+use super::{Step, World, projects};
+use crate::error::Result;
+use crate::plan::{StepId, Verdict};
+
+/// Applies the root Application.
+pub struct RootApp;
+
+impl Step for RootApp {
+    type Seen = Comparisons;
+
+    fn id(&self) -> StepId {
+        StepId::RootApp
+    }
+
+    async fn look(&self, world: &World) -> Result<Comparisons> {
+        apply::look(world, vec![&world.wanted.tree.root.object]).await
+    }
+
+    fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {
+        projects::decide(world, seen, "the root Application")
+    }
+
+    async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {
+        projects::apply(world, self.id(), seen).await
+    }
+}

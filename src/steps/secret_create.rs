@@ -1,0 +1,154 @@
+//! `secret-create`: the repository Secret with a new deploy key.
+//!
+//! The Secret exists before the forge is told, so that no deploy key can be left whose private half is lost. It is created, never
+//! applied: of two runs at once the API server lets one create it, and the other takes what is there.
+
+use base64::Engine as _;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+
+use super::world::Credential;
+use super::{Step, World};
+use crate::domain::tree::ARGOCD_NAMESPACE;
+use crate::domain::{Object, ObjectRef, RepositoryUrl, Resource};
+use crate::error::{Failure, Kind, Result};
+use crate::event::How;
+use crate::plan::{StepId, Verdict};
+use crate::ports::cluster::ClusterError;
+
+/// The label by which Argo CD finds repository Secrets (docs/operator-manual/declarative-setup.md of Argo CD).
+const LABEL: &str = "argocd.argoproj.io/secret-type=repository";
+
+/// Makes the deploy key and stores it.
+pub struct SecretCreate;
+
+/// A repository Secret for our repository.
+pub struct Found {
+    name: String,
+    credential: Option<Credential>,
+}
+
+/// The name of the Secret: the same for every run, so that two runs meet at it.
+pub fn secret_name(url: &RepositoryUrl) -> String {
+    let readable: String =
+        url.path().to_lowercase().chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' }).collect();
+    let readable: String = readable.trim_matches('-').chars().take(200).collect();
+    format!("repo-{}", readable.trim_end_matches('-'))
+}
+
+/// The title of the deploy key: the cluster and its identity, since a fixed title would hit the keys of other clusters.
+pub fn key_title(world: &World) -> String {
+    format!("gitops-bootstrap {} {}", world.wanted.cluster, world.wanted.facts.identity.short())
+}
+
+impl Step for SecretCreate {
+    type Seen = Vec<Found>;
+
+    fn id(&self) -> StepId {
+        StepId::SecretCreate
+    }
+
+    async fn look(&self, world: &World) -> Result<Self::Seen> {
+        let secrets = world.cluster.list(&Resource::new("v1", "Secret"), Some(ARGOCD_NAMESPACE), Some(LABEL)).await?;
+        let ours = world.wanted.tree.repository.normalised();
+        let found: Vec<Found> = secrets
+            .iter()
+            .filter(|secret| field(secret, "url").is_some_and(|url| url.parse::<RepositoryUrl>().is_ok_and(|url| url.normalised() == ours)))
+            // A Secret for one project only serves that project's Applications.
+            .filter(|secret| field(secret, "project").is_none_or(|project| project.is_empty()))
+            .map(|secret| Found { name: secret.name().to_owned(), credential: credential(world, secret) })
+            .collect();
+        world.note_credential(found.first().and_then(|found| found.credential.clone()));
+        Ok(found)
+    }
+
+    fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict> {
+        match seen.as_slice() {
+            [] => {
+                Ok(Verdict::Needed { because: "there is none for this repository".to_owned(), changes: vec![reference(world).to_string()] })
+            }
+            [found] => match &found.credential {
+                Some(Credential::DeployKey { public, .. }) => {
+                    Ok(Verdict::satisfied(format!("{} has the key {}", found.name, public.fingerprint())))
+                }
+                Some(Credential::Other(what)) => Ok(Verdict::satisfied(format!("{} has {what}", found.name))),
+                None => Err(Failure::new(
+                    Kind::Conflict,
+                    format!("the Secret {ARGOCD_NAMESPACE}/{} is for this repository but holds no usable key", found.name),
+                )
+                .because("`sshPrivateKey` must be an unencrypted private key in OpenSSH's format")
+                .hint(format!("if nothing else needs it: kubectl -n {ARGOCD_NAMESPACE} delete secret {}", found.name))),
+            },
+            several => {
+                let names: Vec<&str> = several.iter().map(|found| found.name.as_str()).collect();
+                Err(Failure::new(Kind::Conflict, format!("{} Secrets are for this repository: {}", names.len(), names.join(", ")))
+                    .because("which of them Argo CD takes is undefined")
+                    .hint(format!("keep one: kubectl -n {ARGOCD_NAMESPACE} delete secret NAME")))
+            }
+        }
+    }
+
+    async fn apply(&self, world: &World, _seen: Self::Seen) -> Result<()> {
+        let pair = world.keys.generate(&key_title(world))?;
+        let secret = Object::new(json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {
+                "name": secret_name(&world.wanted.tree.repository), "namespace": ARGOCD_NAMESPACE,
+                "labels": {"argocd.argoproj.io/secret-type": "repository", "app.kubernetes.io/managed-by": "gitops-bootstrap"},
+                // With it `argocd repo rm` deletes the Secret instead of only its label.
+                "annotations": {"managed-by": "argocd.argoproj.io"},
+            },
+            "type": "Opaque",
+            "stringData": {
+                "type": "git",
+                "url": world.wanted.tree.repository.as_str(),
+                "sshPrivateKey": pair.private.expose_secret(),
+            },
+        }))
+        .map_err(|error| Failure::bug(error.to_string()))?;
+        match world.cluster.create(&secret).await {
+            Ok(_) => world.changed(self.id(), reference(world), How::Created),
+            // Another run was faster, or an answer of ours was lost: what is there counts.
+            Err(ClusterError::AlreadyExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+fn reference(world: &World) -> ObjectRef {
+    ObjectRef::namespaced("v1", "Secret", ARGOCD_NAMESPACE, &secret_name(&world.wanted.tree.repository))
+}
+
+/// A field of a Secret, decoded.
+fn field(secret: &Object, name: &str) -> Option<String> {
+    if let Some(text) = secret.at("/stringData").and_then(|data| data.get(name)?.as_str()) {
+        return Some(text.to_owned());
+    }
+    let encoded = secret.at("/data")?.get(name)?.as_str()?;
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).ok()?).ok()
+}
+
+fn credential(world: &World, secret: &Object) -> Option<Credential> {
+    if let Some(private) = field(secret, "sshPrivateKey").filter(|key| !key.trim().is_empty()).map(SecretString::from) {
+        let public = world.keys.public_half(&private)?;
+        return Some(Credential::DeployKey { public, private });
+    }
+    if field(secret, "githubAppID").is_some() {
+        return Some(Credential::Other("the credentials of a GitHub App".to_owned()));
+    }
+    field(secret, "password").map(|_| Credential::Other("a password or token".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_secret_of_a_repository_always_has_the_same_valid_name() {
+        let name = |url: &str| secret_name(&url.parse().unwrap());
+        assert_eq!(name("git@github.com:Acme/Fleet.git"), "repo-acme-fleet");
+        assert_eq!(name("ssh://git@github.com/acme/fleet"), "repo-acme-fleet");
+        assert_eq!(name("git@h:a/b_c."), "repo-a-b-c");
+    }
+}

@@ -1,0 +1,225 @@
+//! What the steps are given: the ports, what is wanted, and what earlier steps found.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::faults::Faults;
+use crate::domain::tree::Tree;
+use crate::domain::{ClusterName, Commit, HostKeys, PublicKey};
+use crate::error::{Failure, Kind, Result};
+use crate::event::{Event, Events, How};
+use crate::plan::StepId;
+use crate::ports::cluster::ClusterFacts;
+use crate::ports::{Cluster, Forge, KeyMaker, Remote};
+
+/// What the run is for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The cluster's name.
+    pub cluster: ClusterName,
+    /// What the fleet repository declares for it.
+    pub tree: Tree,
+    /// The commit that the cluster must end up at.
+    pub commit: Commit,
+    /// The cluster as the preflight found it.
+    pub facts: ClusterFacts,
+    /// The pinned host keys.
+    pub hosts: HostKeys,
+    /// Whether fields of other managers are taken over.
+    pub take_ownership: bool,
+    /// Whether our key is replaced where it may write.
+    pub fix_key: bool,
+    /// Whether to wait for a lock that another run holds.
+    pub wait_for_lock: bool,
+    /// Who this run is, for the lock: unlike any other run.
+    pub holder: String,
+    /// When the run began.
+    pub now: jiff::Timestamp,
+}
+
+/// How Argo CD gets into the fleet repository.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// By an SSH key.
+    DeployKey {
+        /// The public half.
+        public: PublicKey,
+        /// The private half.
+        private: SecretString,
+    },
+    /// By something else that somebody has put into the repository Secret: a GitHub App, a password.
+    Other(String),
+}
+
+/// What earlier steps found.
+#[derive(Debug, Default)]
+struct Known {
+    credential: Option<Credential>,
+    registered: Option<Registered>,
+    kicks: usize,
+    lease_held: bool,
+    skipped: Vec<String>,
+    moved_to: Option<Commit>,
+}
+
+/// Where the deploy key is registered.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    /// Where: `github.com/acme/fleet`.
+    pub forge: String,
+    /// The key's number there.
+    pub id: u64,
+    /// The key's title there.
+    pub title: String,
+}
+
+/// The ports, what is wanted, and what earlier steps found.
+pub struct World {
+    /// The cluster.
+    pub cluster: Arc<dyn Cluster>,
+    /// The forge's API; none without a token.
+    pub forge: Option<Arc<dyn Forge>>,
+    /// The Git server.
+    pub remote: Arc<dyn Remote>,
+    /// Makes keys.
+    pub keys: Arc<dyn KeyMaker>,
+    /// Where events go.
+    pub events: Events,
+    /// Says when to stop.
+    pub cancel: CancellationToken,
+    /// When the run must be over.
+    pub deadline: Instant,
+    /// Where faults are injected.
+    pub faults: Arc<Faults>,
+    /// What the run is for.
+    pub wanted: Wanted,
+    known: Mutex<Known>,
+}
+
+impl World {
+    /// A world in which nothing was found yet.
+    #[expect(clippy::too_many_arguments, reason = "the ports and the run's bounds, each once")]
+    pub fn new(
+        cluster: Arc<dyn Cluster>,
+        forge: Option<Arc<dyn Forge>>,
+        remote: Arc<dyn Remote>,
+        keys: Arc<dyn KeyMaker>,
+        events: Events,
+        cancel: CancellationToken,
+        deadline: Instant,
+        faults: Arc<Faults>,
+        wanted: Wanted,
+    ) -> Self {
+        let cluster = Arc::new(super::faults::Watched::new(cluster, faults.clone()));
+        let forge = forge.map(|forge| Arc::new(super::faults::Watched::new(forge, faults.clone())) as Arc<dyn Forge>);
+        Self { cluster, forge, remote, keys, events, cancel, deadline, faults, wanted, known: Mutex::default() }
+    }
+
+    /// The credential, once the step `secret-create` has found or made it.
+    pub fn credential(&self) -> Option<Credential> {
+        self.with_known(|known| known.credential.clone())
+    }
+
+    /// Notes the credential.
+    pub fn note_credential(&self, credential: Option<Credential>) {
+        self.with_known(|known| known.credential = credential);
+    }
+
+    /// Where the deploy key is registered, once that is known.
+    pub fn registered(&self) -> Option<Registered> {
+        self.with_known(|known| known.registered.clone())
+    }
+
+    /// Notes where the deploy key is registered.
+    pub fn note_registered(&self, registered: Registered) {
+        self.with_known(|known| known.registered = Some(registered));
+    }
+
+    /// How many syncs had to be asked for.
+    pub fn kicks(&self) -> usize {
+        self.with_known(|known| known.kicks)
+    }
+
+    /// Counts a sync that had to be asked for.
+    pub fn count_kick(&self) {
+        self.with_known(|known| known.kicks += 1);
+    }
+
+    /// Whether this run holds the lock.
+    pub fn holds_lease(&self) -> bool {
+        self.with_known(|known| known.lease_held)
+    }
+
+    /// Notes whether this run holds the lock.
+    pub fn note_lease(&self, held: bool) {
+        self.with_known(|known| known.lease_held = held);
+    }
+
+    /// The objects of Argo CD's folder that are left to Argo CD, each with the reason.
+    pub fn skipped(&self) -> Vec<String> {
+        self.with_known(|known| known.skipped.clone())
+    }
+
+    /// Notes the objects that are left to Argo CD.
+    pub fn note_skipped(&self, skipped: Vec<String>) {
+        self.with_known(|known| known.skipped = skipped);
+    }
+
+    /// The commit that the cluster must end up at: the one that the run began with, or the one that the branch has moved to.
+    pub fn commit(&self) -> Commit {
+        self.with_known(|known| known.moved_to.clone()).unwrap_or_else(|| self.wanted.commit.clone())
+    }
+
+    /// Notes that the branch has moved.
+    pub fn note_commit(&self, commit: Commit) {
+        self.with_known(|known| known.moved_to = Some(commit));
+    }
+
+    fn with_known<T>(&self, action: impl FnOnce(&mut Known) -> T) -> T {
+        action(&mut self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Says that an object was changed.
+    pub fn changed(&self, step: StepId, object: impl ToString, how: How) {
+        self.events.send(Event::Changed { step, object: object.to_string(), how });
+    }
+
+    /// Says what is waited for.
+    pub fn waiting(&self, step: StepId, on: impl Into<String>) {
+        self.events.send(Event::Waiting { step, on: on.into() });
+    }
+
+    /// Fails if the run was told to stop. Called before each request that changes anything.
+    pub fn go_on(&self) -> Result<()> {
+        if self.cancel.is_cancelled() { Err(interrupted()) } else { Ok(()) }
+    }
+
+    /// Waits for `future`, but no longer than the run may last, and not once it was told to stop.
+    /// `for_what` says what was waited for, if the time runs out.
+    pub async fn wait<T>(&self, future: impl Future<Output = T>, for_what: impl Fn() -> String) -> Result<T> {
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(interrupted()),
+            result = tokio::time::timeout_at(self.deadline, future) => result.map_err(|_| {
+                Failure::new(Kind::Deadline, format!("the time for the run is over while waiting for {}", for_what()))
+                    .hint("run the same command again: it goes on from here; give it more time with `--timeout`")
+            }),
+        }
+    }
+
+    /// Lets `pause` pass before something is asked again. For servers that offer nothing to watch.
+    pub async fn pause(&self, pause: Duration, for_what: impl Fn() -> String) -> Result<()> {
+        self.wait(tokio::time::sleep(pause), for_what).await
+    }
+}
+
+/// The failure of a run that was told to stop.
+pub fn interrupted() -> Failure {
+    Failure::new(Kind::Interrupted, "stopped as asked")
+}
