@@ -2,5 +2,7 @@
 
 #[path = "adapters/git.rs"]
 mod git;
+#[path = "adapters/github.rs"]
+mod github;
 #[path = "adapters/kubernetes.rs"]
 mod kubernetes;
