@@ -104,6 +104,7 @@ impl Answer {
             full_name: repository.full_name,
             default_branch: repository.default_branch.unwrap_or_default(),
             may_administer: repository.permissions.is_some_and(|permissions| permissions.admin),
+            deploy_keys_allowed: None,
             ssh_url: repository.ssh_url,
             web_url: repository.html_url,
             warnings: self.warnings(),
