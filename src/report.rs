@@ -8,9 +8,13 @@ mod json;
 mod lines;
 mod sanitise;
 mod step;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
+mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Instant;
@@ -21,7 +25,9 @@ use crate::event::Reporter;
 use crate::settings::Environment;
 
 pub use json::LONGEST_STRING;
+pub use summary::{Access, Key, Summary};
 pub use text::{Line, Look, Paint, page};
+pub use tree::{FOLD, Shown};
 
 /// Where the time comes from.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
@@ -157,6 +163,13 @@ pub fn reporter(style: &Style) -> Box<dyn Reporter> {
 /// Writes a failure to standard error: for failures before there is a reporter. Reporters write [`crate::event::Event::Failed`] themselves.
 pub fn failure(failure: &Failure, style: &Style) {
     talk(&failure::failure(failure), style);
+}
+
+/// Writes the end of a successful run to standard error; nothing where only failures are wanted, or JSON.
+pub fn summary(summary: &Summary<'_>, style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&summary::summary(summary, style.stderr), style);
+    }
 }
 
 /// Writes lines for people to standard error.
