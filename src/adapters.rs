@@ -1,1 +1,7 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
+
+pub mod connection;
+pub mod kubernetes;
+pub mod process;
+
+pub use connection::install_tls_provider;

@@ -192,7 +192,12 @@ pub struct Events(Arc<Mutex<Box<dyn Reporter>>>);
 impl Events {
     /// Sends to `reporter`.
     pub fn new(reporter: impl Reporter + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Box::new(reporter))))
+        Self::boxed(Box::new(reporter))
+    }
+
+    /// Sends to a reporter that was chosen at run time.
+    pub fn boxed(reporter: Box<dyn Reporter>) -> Self {
+        Self(Arc::new(Mutex::new(reporter)))
     }
 
     /// Sends one event.

@@ -12,6 +12,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
+mod trace;
 mod tree;
 #[cfg(test)]
 mod tree_tests;
@@ -27,6 +28,7 @@ use crate::settings::Environment;
 pub use json::LONGEST_STRING;
 pub use summary::{Access, Key, Summary};
 pub use text::{Line, Look, Paint, page};
+pub use trace::trace;
 pub use tree::{FOLD, Shown};
 
 /// Where the time comes from.
@@ -157,6 +159,14 @@ pub fn reporter(style: &Style) -> Box<dyn Reporter> {
         Form::Quiet => Box::new(lines::Quiet::new(io::stderr(), style.stderr, clock)),
         Form::Lines => Box::new(lines::Lines::new(io::stderr(), style.stderr, clock)),
         Form::Bars => Box::new(bars::Bars::new(indicatif::ProgressDrawTarget::stderr(), style.stderr, clock, true)),
+    }
+}
+
+/// Shows the cursor again, which a prompt may have hidden when the process was told to end.
+pub fn restore_terminal() {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _gone = terminal.show_cursor();
     }
 }
 
