@@ -9,7 +9,7 @@ use gitops_bootstrap::cli::{Cli, Global};
 use gitops_bootstrap::commands::{self, Context};
 use gitops_bootstrap::error::{Failure, Kind};
 use gitops_bootstrap::event::{Event, Events};
-use gitops_bootstrap::report::{self, Style};
+use gitops_bootstrap::report::{self, Circumstances};
 use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
     gitops_bootstrap::adapters::install_tls_provider();
     let environment = Environment::of_process();
     if let Err(failure) = settings::refuse_tokens(std::env::args_os()) {
-        report::failure(&failure, &Style::of(&Global::default(), &environment));
+        report::failure(&failure, &report::style(&Circumstances::of(&Global::default(), &environment)));
         return ExitCode::from(failure.kind.exit_status());
     }
     let cli = Cli::parse();
-    let style = Style::of(&cli.global, &environment);
+    let style = report::style(&Circumstances::of(&cli.global, &environment));
     report::trace(cli.global.verbose);
     let events = Events::boxed(report::reporter(&style));
     match tokio::runtime::Runtime::new() {
