@@ -7,6 +7,7 @@ mod failure;
 mod json;
 mod lines;
 mod sanitise;
+mod status;
 mod step;
 mod summary;
 #[cfg(test)]
@@ -180,6 +181,11 @@ pub fn summary(summary: &Summary<'_>, style: &Style) {
     if matches!(style.form, Form::Bars | Form::Lines) {
         talk(&summary::summary(summary, style.stderr), style);
     }
+}
+
+/// Writes what `status` found to standard output, for people.
+pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
+    show(&status::status(status, shown, style.stdout), style);
 }
 
 /// Writes lines for people to standard error.
