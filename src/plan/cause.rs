@@ -245,3 +245,148 @@ fn service(service: &Object) -> Option<&'static str> {
         "it has no address yet: nothing in the cluster gives addresses to Services of type LoadBalancer, or it has not come to it",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::application::samples::{healthy, patched, read};
+    use crate::plan::diagnosis::verdict;
+
+    /// The deepest cause of an Application with one object of `kind`, where the namespace `web` holds `live`.
+    fn found(group: &str, version: &str, kind: &str, live: Vec<Value>) -> Option<String> {
+        let resource = json!({"group": group, "version": version, "kind": kind, "namespace": "web", "name": "web", "status": "Synced"});
+        let application = read(patched(healthy("web"), &json!({"status": {"health": {"status": "Degraded"}, "resources": [resource]}})));
+        let state = verdict(&application, None);
+        let mut evidence: Evidence = lists(&application, &state).into_iter().map(|list| (list, Vec::new())).collect();
+        for object in live.into_iter().map(|object| Object::new(object).unwrap()) {
+            let list = (object.resource(), object.namespace().map(str::to_owned));
+            evidence.get_mut(&list).unwrap_or_else(|| panic!("{list:?} is not read")).push(object);
+        }
+        deepest(&application, &state, &evidence)
+    }
+
+    fn object(api_version: &str, kind: &str, rest: &Value) -> Value {
+        let base = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "web", "namespace": "web", "uid": "o-1"}});
+        patched(base, rest)
+    }
+
+    #[test]
+    fn a_workload_without_pods_says_why_they_cannot_be_made() {
+        let failure = json!([{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+            "message": "pods \"web-6d9f-\" is forbidden: exceeded quota: compute, requested: pods=1, used: pods=4, limited: pods=4"}]);
+        assert_eq!(
+            found("apps", "v1", "Deployment", vec![object("apps/v1", "Deployment", &json!({"status": {"conditions": failure}}))]).unwrap(),
+            "Deployment web/web: its Pods cannot be made: the quota `compute` of its namespace is used up (requested: pods=1, used: pods=4, limited: pods=4)"
+        );
+        let event = json!({"involvedObject": {"uid": "o-1"}, "reason": "FailedCreate", "message": "serviceaccount \"web\" not found"});
+        assert_eq!(
+            found("apps", "v1", "DaemonSet", vec![object("apps/v1", "DaemonSet", &json!({})), object("v1", "Event", &event)]).unwrap(),
+            "DaemonSet web/web: its Pods cannot be made: serviceaccount \"web\" not found"
+        );
+    }
+
+    #[test]
+    fn the_pod_that_says_most_is_named() {
+        let pod = |name: &str, state: Value| {
+            object(
+                "v1",
+                "Pod",
+                &json!({
+                    "metadata": {"name": name, "uid": name, "ownerReferences": [{"uid": "o-1"}]},
+                    "status": {"phase": "Running", "containerStatuses": [{"name": "app", "ready": false, "restartCount": 2, "state": state, "lastState": {"terminated": {"exitCode": 3}}}]},
+                }),
+            )
+        };
+        let pods = vec![
+            object("apps/v1", "StatefulSet", &json!({})),
+            pod("web-0", json!({"waiting": {"reason": "PodInitializing"}})),
+            pod("web-1", json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+            pod("web-2", json!({"waiting": {"reason": "CrashLoopBackOff"}})),
+        ];
+        assert_eq!(
+            found("apps", "v1", "StatefulSet", pods).unwrap(),
+            "Pod web/web-1: container `app` ends with exit code 3 (restarted 2 times)"
+        );
+    }
+
+    #[test]
+    fn a_claim_that_is_not_bound_is_the_cause_of_a_pod_without_a_node() {
+        let unschedulable = json!([{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."}]);
+        let live = vec![
+            object("apps/v1", "StatefulSet", &json!({})),
+            object(
+                "v1",
+                "Pod",
+                &json!({"metadata": {"uid": "p-1", "ownerReferences": [{"uid": "o-1"}]}, "status": {"phase": "Pending", "conditions": unschedulable}}),
+            ),
+            object(
+                "v1",
+                "PersistentVolumeClaim",
+                &json!({"metadata": {"name": "data-web-0", "uid": "c-1"}, "spec": {"storageClassName": "fast"}, "status": {"phase": "Pending"}}),
+            ),
+            object(
+                "v1",
+                "Event",
+                &json!({"involvedObject": {"uid": "c-1"}, "reason": "ProvisioningFailed", "message": "storageclass.storage.k8s.io \"fast\" not found"}),
+            ),
+        ];
+        assert_eq!(
+            found("apps", "v1", "StatefulSet", live).unwrap(),
+            "PersistentVolumeClaim web/data-web-0: the claim is not bound: the StorageClass `fast` is not there"
+        );
+    }
+
+    #[test]
+    fn a_custom_object_says_it_by_its_condition() {
+        let conditions = json!({"status": {"conditions": [
+            {"type": "Synced", "status": "True"},
+            {"type": "Ready", "status": "False", "reason": "SecretSyncedError", "message": "could not get secret data from provider"},
+        ]}});
+        assert_eq!(
+            found("external-secrets.io", "v1", "ExternalSecret", vec![object("external-secrets.io/v1", "ExternalSecret", &conditions)])
+                .unwrap(),
+            "ExternalSecret web/web: could not get secret data from provider"
+        );
+    }
+
+    #[test]
+    fn a_failed_job_and_a_service_without_an_address_are_told() {
+        let failed = json!({"status": {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "Job has reached the specified backoff limit"}]}});
+        assert_eq!(
+            found("batch", "v1", "Job", vec![object("batch/v1", "Job", &failed)]).unwrap(),
+            "Job web/web: Job has reached the specified backoff limit"
+        );
+        let service = object("v1", "Service", &json!({"spec": {"type": "LoadBalancer"}, "status": {"loadBalancer": {}}}));
+        assert!(found("", "v1", "Service", vec![service]).unwrap().starts_with("Service web/web: it has no address yet"));
+    }
+
+    #[test]
+    fn an_application_asks_for_few_lists_however_much_it_holds() {
+        let resources: Vec<Value> = (0..40)
+            .flat_map(|index| {
+                let namespace = format!("ns-{index}");
+                ["Deployment", "StatefulSet"].map(|kind| json!({"group": "apps", "version": "v1", "kind": kind, "namespace": namespace, "name": "a"}))
+            })
+            .chain((0..40).map(|index| json!({"group": format!("g{index}.example.org"), "version": "v1", "kind": "Thing", "namespace": "ns-0", "name": "a"})))
+            .collect();
+        let application = read(patched(healthy("web"), &json!({"status": {"health": {"status": "Progressing"}, "resources": resources}})));
+        let lists = lists(&application, &verdict(&application, None));
+        assert_eq!(lists.len(), MOST_LISTS);
+        let namespaces: BTreeSet<_> = lists.iter().map(|(_, namespace)| namespace).collect();
+        assert!(namespaces.len() <= MOST_NAMESPACES, "{namespaces:?}");
+    }
+
+    #[test]
+    fn where_argo_cd_names_the_cause_nothing_is_read() {
+        for patch in [
+            json!({}),
+            json!({"status": {"conditions": [{"type": "ComparisonError", "message": "x"}], "health": {"status": "Degraded"}}}),
+            json!({"status": {"operationState": {"phase": "Failed", "message": "namespaces \"web\" not found"}, "health": {"status": "Missing"}}}),
+        ] {
+            let application = read(patched(healthy("web"), &patch));
+            assert!(lists(&application, &verdict(&application, None)).is_empty(), "{patch}");
+        }
+    }
+}

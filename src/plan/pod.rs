@@ -59,10 +59,16 @@ pub fn judge(pod: &Object, events: &[Object]) -> Option<Judgement> {
 
 /// The message of the newest event about `object` with one of `reasons`.
 pub fn last_event<'a>(events: &'a [Object], object: &Object, reasons: &[&str]) -> Option<&'a str> {
+    last_event_that(events, object, reasons, |_| true)
+}
+
+/// The message of the newest event about `object` with one of `reasons` that `says` so.
+fn last_event_that<'a>(events: &'a [Object], object: &Object, reasons: &[&str], says: impl Fn(&str) -> bool) -> Option<&'a str> {
     events
         .iter()
         .filter(|event| event.text("/involvedObject/uid").is_some() && event.text("/involvedObject/uid") == object.uid())
         .filter(|event| event.text("/reason").is_some_and(|reason| reasons.contains(&reason)))
+        .filter(|event| event.text("/message").is_some_and(&says))
         .max_by_key(|event| event.text("/lastTimestamp").or_else(|| event.text("/eventTime")).unwrap_or_default())
         .and_then(|event| event.text("/message"))
 }
@@ -99,7 +105,7 @@ fn container(status: &Value, pod: &Object, events: &[Object]) -> Option<(String,
             | "InvalidImageName"
             | "ImageInspectError"
             | "RegistryUnavailable" => {
-                let said = last_event(events, pod, &["Failed"]).filter(|said| said.contains("pull image")).unwrap_or(message);
+                let said = last_event_that(events, pod, &["Failed"], |said| said.contains("pull image")).unwrap_or(message);
                 let image = status["image"].as_str().unwrap_or_default();
                 Some((format!("the image `{image}` cannot be pulled: {}", image_fault(said)), 5))
             }
@@ -197,5 +203,146 @@ fn mount(message: &str) -> String {
     match (volume, reference(message)) {
         (Some(volume), why) if why.ends_with("is not there") => format!("its volume `{volume}` cannot be mounted: {why}"),
         _ => tidy(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(status: &Value) -> Object {
+        Object::new(
+            json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "web", "uid": "p-1"}, "status": status}),
+        )
+        .unwrap()
+    }
+
+    fn event(reason: &str, time: &str, message: &str) -> Object {
+        Object::new(json!({
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": "e", "namespace": "web"},
+            "involvedObject": {"kind": "Pod", "uid": "p-1"}, "reason": reason, "lastTimestamp": time, "message": message,
+        }))
+        .unwrap()
+    }
+
+    fn one_container(status: Value) -> Object {
+        let mut container = json!({"name": "app", "image": "acme/web:2", "ready": false, "restartCount": 0});
+        container.as_object_mut().unwrap().extend(status.as_object().unwrap().clone());
+        pod(&json!({"phase": "Pending", "containerStatuses": [container]}))
+    }
+
+    fn waiting(reason: &str, message: &str) -> Object {
+        one_container(json!({"state": {"waiting": {"reason": reason, "message": message}}}))
+    }
+
+    #[test]
+    fn a_pod_that_is_ready_or_has_ended_well_has_no_cause() {
+        let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": "app", "ready": true, "started": true, "state": {"running": {}}}]});
+        assert_eq!(cause(&pod(&ready), &[]), None);
+        assert_eq!(cause(&pod(&json!({"phase": "Succeeded"})), &[]), None);
+    }
+
+    #[test]
+    fn the_registrys_answer_is_told_in_plain_words() {
+        for (message, said) in [
+            (
+                "rpc error: code = NotFound desc = failed to pull and unpack image: docker.io/acme/web:2: not found",
+                "the registry has no such image",
+            ),
+            (
+                "failed to authorize: failed to fetch anonymous token: 403 Forbidden",
+                "the registry wants credentials that the Pod does not have",
+            ),
+            ("dial tcp: lookup registry.local: no such host", "the registry cannot be reached"),
+            ("toomanyrequests: You have reached your pull rate limit", "the registry's rate limit is used up"),
+            ("disk is full", "disk is full"),
+        ] {
+            assert_eq!(cause(&waiting("ErrImagePull", message), &[]).unwrap(), format!("the image `acme/web:2` cannot be pulled: {said}"));
+        }
+    }
+
+    #[test]
+    fn the_event_says_more_than_a_back_off() {
+        let events = [
+            event("Failed", "2026-11-21T10:00:00Z", "Failed to pull image \"acme/web:2\": unauthorized"),
+            event("Failed", "2026-11-21T10:00:30Z", "Error: ImagePullBackOff"),
+        ];
+        let said = cause(&waiting("ImagePullBackOff", "Back-off pulling image \"acme/web:2\""), &events).unwrap();
+        assert!(said.ends_with("the registry wants credentials that the Pod does not have"), "{said}");
+    }
+
+    #[test]
+    fn a_crash_tells_its_exit_code_and_how_often() {
+        let crashed = |terminated: Value, restarts: u64| {
+            one_container(
+                json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": terminated}, "restartCount": restarts}),
+            )
+        };
+        for (pod, said) in [
+            (crashed(json!({"exitCode": 1, "reason": "Error"}), 5), "container `app` ends with exit code 1 (restarted 5 times)"),
+            (
+                crashed(json!({"exitCode": 2, "message": "a\nDB_URL is not set\n"}), 1),
+                "container `app` ends with exit code 2 (restarted once): DB_URL is not set",
+            ),
+            (
+                crashed(json!({"exitCode": 137, "reason": "OOMKilled"}), 3),
+                "container `app` was killed because it needs more memory than its limit (restarted 3 times)",
+            ),
+        ] {
+            assert_eq!(cause(&pod, &[]).unwrap(), said);
+        }
+    }
+
+    #[test]
+    fn what_a_container_refers_to_and_is_not_there_is_named() {
+        for (message, said) in [
+            ("secret \"db\" not found", "the Secret `db` is not there"),
+            ("configmap \"app\" not found", "the ConfigMap `app` is not there"),
+            ("couldn't find key url in Secret web/db", "Secret web/db has no key `url`"),
+        ] {
+            let found = cause(&waiting("CreateContainerConfigError", message), &[]).unwrap();
+            assert_eq!(found, format!("container `app` cannot be made: {said}"));
+        }
+    }
+
+    #[test]
+    fn a_volume_of_a_missing_secret_is_named() {
+        let events =
+            [event("FailedMount", "2026-11-21T10:00:00Z", "MountVolume.SetUp failed for volume \"tls\" : secret \"web-tls\" not found")];
+        let said = cause(&waiting("ContainerCreating", ""), &events).unwrap();
+        assert_eq!(said, "its volume `tls` cannot be mounted: the Secret `web-tls` is not there");
+    }
+
+    #[test]
+    fn a_pod_without_a_node_says_what_the_scheduler_says() {
+        let message = "0/3 nodes are available: 3 Insufficient cpu. preemption: 0/3 nodes are available: 3 No preemption victims found.";
+        let pending = pod(
+            &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
+        );
+        assert_eq!(cause(&pending, &[]).unwrap(), "no node can take it: 0/3 nodes are available: 3 Insufficient cpu");
+    }
+
+    #[test]
+    fn a_failing_probe_is_told_by_its_newest_event() {
+        let events = [
+            event("Unhealthy", "2026-11-21T10:00:09Z", "Readiness probe failed: HTTP probe failed with statuscode: 503"),
+            event("Unhealthy", "2026-11-21T10:00:01Z", "Readiness probe failed: connection refused"),
+        ];
+        let running = one_container(json!({"state": {"running": {}}, "started": true}));
+        assert_eq!(
+            cause(&running, &events).unwrap(),
+            "container `app` runs and is not ready: Readiness probe failed: HTTP probe failed with statuscode: 503"
+        );
+    }
+
+    #[test]
+    fn events_of_other_pods_do_not_count() {
+        let mut other = event("Unhealthy", "2026-11-21T10:00:09Z", "Readiness probe failed: no").into_value();
+        other["involvedObject"]["uid"] = json!("p-2");
+        let running = one_container(json!({"state": {"running": {}}, "started": true}));
+        assert_eq!(cause(&running, &[Object::new(other).unwrap()]).unwrap(), "container `app` runs and is not ready yet");
     }
 }
