@@ -2,9 +2,6 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail like the test")]
 
-#[path = "adapters/git.rs"]
 mod git;
-#[path = "adapters/github.rs"]
 mod github;
-#[path = "adapters/kubernetes.rs"]
 mod kubernetes;
