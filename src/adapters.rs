@@ -1,1 +1,6 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
+
+pub mod files;
+pub mod process;
+pub mod releases;
+pub mod tools;

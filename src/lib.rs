@@ -13,6 +13,7 @@ pub mod event;
 pub mod manifest;
 pub mod plan;
 pub mod ports;
+pub mod render;
 pub mod report;
 pub mod settings;
 pub mod steps;
