@@ -1,6 +1,10 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
+pub mod connection;
 pub mod files;
+pub mod kubernetes;
 pub mod process;
 pub mod releases;
 pub mod tools;
+
+pub use connection::install_tls_provider;

@@ -24,7 +24,7 @@ pub struct Cli {
 }
 
 /// Flags that every verb takes.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// Write text for people, or one JSON event a line on stdout
     #[arg(long, global = true, value_enum, default_value_t, env = "GITOPS_BOOTSTRAP_OUTPUT", help_heading = "Common options")]
@@ -72,8 +72,8 @@ pub struct Target {
     #[arg(long, env = "GITOPS_BOOTSTRAP_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), conflicts_with = "context", help_heading = "Cluster")]
     pub sandbox: bool,
     /// Name of the sandbox
-    #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_SANDBOX_NAME", default_value = "default", help_heading = "Cluster")]
-    pub sandbox_name: String,
+    #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_SANDBOX_NAME", default_value_t, help_heading = "Cluster")]
+    pub sandbox_name: crate::domain::SandboxName,
     /// Connect although the kubeconfig turns the check of the API server's certificate off
     #[arg(long, help_heading = "Cluster")]
     pub allow_insecure_tls: bool,

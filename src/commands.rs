@@ -1,6 +1,8 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
+pub mod completions;
 pub mod init;
+pub mod man;
 pub mod new;
 pub mod render;
 pub mod sandbox;
@@ -34,6 +36,10 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
-        Verb::Completions { .. } | Verb::Man { .. } => Err(crate::error::Failure::bug("not wired yet")),
+        Verb::Completions { shell } => {
+            completions::run(shell);
+            Ok(())
+        }
+        Verb::Man { folder } => man::run(folder.as_deref(), &context),
     }
 }

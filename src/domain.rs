@@ -11,6 +11,7 @@ pub mod object;
 pub mod public_key;
 pub mod repository_path;
 pub mod repository_url;
+pub mod sandbox_name;
 pub mod tree;
 
 pub use application::{Application, ApplicationRef};
@@ -24,3 +25,4 @@ pub use object::{Object, ObjectRef, Resource};
 pub use public_key::{Fingerprint, PublicKey};
 pub use repository_path::RepositoryPath;
 pub use repository_url::RepositoryUrl;
+pub use sandbox_name::SandboxName;

@@ -154,6 +154,7 @@ pub async fn run(recipe: &[StepId], world: &World) -> Result<Vec<StepReport>> {
     }
     if let Err(failure) = &result
         && failure.kind != Kind::Locked
+        && !world.faults.is_dead()
         && world.holds_lease()
     {
         // A lock that cannot be given back runs out by itself.

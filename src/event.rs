@@ -175,6 +175,16 @@ pub trait Reporter: Send {
     }
 }
 
+impl Reporter for Box<dyn Reporter> {
+    fn on(&mut self, event: &Event) {
+        (**self).on(event);
+    }
+
+    fn suspend(&mut self, action: &mut dyn FnMut()) {
+        (**self).suspend(action);
+    }
+}
+
 /// Where events are sent; cheap to clone.
 #[derive(Clone)]
 pub struct Events(Arc<Mutex<Box<dyn Reporter>>>);
@@ -182,7 +192,12 @@ pub struct Events(Arc<Mutex<Box<dyn Reporter>>>);
 impl Events {
     /// Sends to `reporter`.
     pub fn new(reporter: impl Reporter + 'static) -> Self {
-        Self(Arc::new(Mutex::new(Box::new(reporter))))
+        Self::boxed(Box::new(reporter))
+    }
+
+    /// Sends to a reporter that was chosen at run time.
+    pub fn boxed(reporter: Box<dyn Reporter>) -> Self {
+        Self(Arc::new(Mutex::new(reporter)))
     }
 
     /// Sends one event.

@@ -1,8 +1,8 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
 pub mod compare;
-pub mod managed_fields;
 pub mod diagnosis;
+pub mod managed_fields;
 pub mod plain_words;
 pub mod step;
 pub mod tree;

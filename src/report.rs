@@ -1,1 +1,190 @@
 //! Events to text: the only writer to the standard streams.
+//!
+//! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
+
+mod bars;
+mod failure;
+mod json;
+mod lines;
+mod sanitise;
+mod step;
+#[cfg(test)]
+mod tests;
+mod text;
+mod trace;
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Instant;
+
+use crate::cli::{Global, Output};
+use crate::error::Failure;
+use crate::event::Reporter;
+use crate::settings::Environment;
+
+pub use json::LONGEST_STRING;
+pub use text::{Line, Look, Paint, page};
+pub use trace::trace;
+
+/// Where the time comes from.
+pub type Clock = Box<dyn Fn() -> Instant + Send>;
+
+/// What the choice of a style depends on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// Whether JSON was asked for.
+    pub json: bool,
+    /// Whether only what went wrong is to be said.
+    pub quiet: bool,
+    /// Whether colours were switched off, by the flag or by `NO_COLOR` (<https://no-color.org>).
+    pub no_color: bool,
+    /// Whether this is a CI run.
+    pub ci: bool,
+    /// Whether the terminal can move its cursor (`TERM` is not `dumb`).
+    pub cursor: bool,
+    /// Whether the locale's encoding is UTF-8.
+    pub utf8: bool,
+    /// Standard error's width in columns, if it is a terminal that says so.
+    pub stderr: Stream,
+    /// Standard output's.
+    pub stdout: Stream,
+}
+
+/// What a standard stream is connected to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Whether it is a terminal.
+    pub is_terminal: bool,
+    /// How many columns it has, if it says so.
+    pub columns: Option<u16>,
+}
+
+/// Who the events are written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A person at a terminal.
+    Bars,
+    /// A log.
+    Lines,
+    /// A program.
+    Json,
+    /// A person who wants to hear only of what went wrong.
+    Quiet,
+}
+
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Style {
+    /// Who for.
+    pub form: Form,
+    /// What standard error can show.
+    pub stderr: Look,
+    /// What standard output can show.
+    pub stdout: Look,
+}
+
+/// The columns of a stream that does not say how many it has.
+const COLUMNS: usize = 120;
+
+/// The fewest columns that text is laid out for; a narrower terminal wraps by itself.
+const FEWEST_COLUMNS: usize = 20;
+
+/// The most columns that text is laid out for: longer lines are hard to read.
+const MOST_COLUMNS: usize = 140;
+
+impl Circumstances {
+    /// What the flags, the environment and the streams of this process say.
+    pub fn of(global: &Global, environment: &Environment) -> Self {
+        let locale =
+            ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| environment.variable(name)).unwrap_or_default().to_ascii_lowercase();
+        let term = environment.variable("TERM");
+        Self {
+            json: global.output == Output::Json,
+            quiet: global.quiet,
+            no_color: global.no_color || environment.variable("NO_COLOR").is_some(),
+            ci: environment.variable("CI").is_some_and(|value| !matches!(value, "0" | "false")),
+            cursor: term != Some("dumb") && (term.is_some() || cfg!(windows)),
+            utf8: locale.contains("utf-8") || locale.contains("utf8") || (locale.is_empty() && cfg!(any(windows, target_os = "macos"))),
+            stderr: Stream::of(io::stderr().is_terminal(), &console::Term::stderr()),
+            stdout: Stream::of(io::stdout().is_terminal(), &console::Term::stdout()),
+        }
+    }
+}
+
+impl Stream {
+    fn of(is_terminal: bool, terminal: &console::Term) -> Self {
+        Self { is_terminal, columns: terminal.size_checked().map(|(_, columns)| columns) }
+    }
+}
+
+/// Chooses how a run is shown.
+///
+/// | JSON | quiet | stderr is a terminal | CI  | cursor moves | form  |
+/// |------|-------|----------------------|-----|--------------|-------|
+/// | yes  | any   | any                  | any | any          | JSON  |
+/// | no   | yes   | any                  | any | any          | quiet |
+/// | no   | no    | yes                  | no  | yes          | bars  |
+/// | no   | no    | otherwise                              ||| lines |
+///
+/// A stream has colours if it is a terminal whose cursor moves; never under `NO_COLOR`. It has characters beyond ASCII if the locale is UTF-8.
+pub fn style(circumstances: &Circumstances) -> Style {
+    let Circumstances { json, quiet, no_color, ci, cursor, utf8, stderr, stdout } = *circumstances;
+    let form = match (json, quiet, stderr.is_terminal && !ci && cursor) {
+        (true, _, _) => Form::Json,
+        (false, true, _) => Form::Quiet,
+        (false, false, true) => Form::Bars,
+        (false, false, false) => Form::Lines,
+    };
+    let look = |stream: Stream| Look {
+        colour: !no_color && stream.is_terminal && cursor,
+        unicode: utf8,
+        width: match stream {
+            Stream { is_terminal: true, columns: Some(columns) } if columns > 0 => usize::from(columns).clamp(FEWEST_COLUMNS, MOST_COLUMNS),
+            _ => COLUMNS,
+        },
+    };
+    Style { form, stderr: look(stderr), stdout: look(stdout) }
+}
+
+/// The reporter of this process in `style`.
+pub fn reporter(style: &Style) -> Box<dyn Reporter> {
+    let clock: Clock = Box::new(Instant::now);
+    match style.form {
+        Form::Json => Box::new(json::Json::new(io::stdout())),
+        Form::Quiet => Box::new(lines::Quiet::new(io::stderr(), style.stderr, clock)),
+        Form::Lines => Box::new(lines::Lines::new(io::stderr(), style.stderr, clock)),
+        Form::Bars => Box::new(bars::Bars::new(indicatif::ProgressDrawTarget::stderr(), style.stderr, clock, true)),
+    }
+}
+
+/// Shows the cursor again, which a prompt may have hidden when the process was told to end.
+pub fn restore_terminal() {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _gone = terminal.show_cursor();
+    }
+}
+
+/// Writes a failure to standard error: for failures before there is a reporter. Reporters write [`crate::event::Event::Failed`] themselves.
+pub fn failure(failure: &Failure, style: &Style) {
+    talk(&failure::failure(failure), style);
+}
+
+/// Writes lines for people to standard error.
+pub fn talk(lines: &[Line], style: &Style) {
+    write(&mut io::stderr(), &page(lines, style.stderr));
+}
+
+/// Writes lines that are the result of a verb to standard output.
+pub fn show(lines: &[Line], style: &Style) {
+    write(&mut io::stdout(), &page(lines, style.stdout));
+}
+
+/// Writes data to standard output as it is. Only for what this program made itself, such as a completion script.
+pub fn data(text: &str) {
+    write(&mut io::stdout(), text);
+}
+
+fn write(stream: &mut dyn Write, text: &str) {
+    // A reader that went away, such as `head`, has seen what it wanted.
+    let _gone = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());
+}

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
+use crate::error::{Failure, Result};
+
 /// What the process was given: read once, at the start.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
@@ -57,5 +59,38 @@ impl Environment {
         let absolute = |path: &str| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
         let base = self.variable("XDG_STATE_HOME").and_then(absolute).or_else(|| Some(self.home()?.join(".local/state")))?;
         Some(base.join("gitops-bootstrap"))
+    }
+}
+
+/// How GitHub's tokens begin (docs.github.com, "About authentication to GitHub").
+const TOKEN_PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
+
+/// Refuses a command line with a token on it: every user of the machine can read it there.
+pub fn refuse_tokens(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
+    let is_token = |argument: std::ffi::OsString| {
+        let argument = argument.to_string_lossy().into_owned();
+        argument.split('=').any(|part| TOKEN_PREFIXES.iter().any(|prefix| part.starts_with(prefix)))
+    };
+    if arguments.into_iter().any(is_token) {
+        return Err(Failure::usage("a token does not belong on the command line, where every user of this machine can read it")
+            .because("nothing was sent anywhere")
+            .hint("revoke that token now and make a new one: https://github.com/settings/tokens")
+            .hint("give it in the variable `GITHUB_TOKEN`, in a file with `--token-file`, or when you are asked"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::refuse_tokens;
+
+    #[test]
+    fn a_token_on_the_command_line_is_refused_without_being_repeated() {
+        for argument in ["ghp_abcdef", "--token=github_pat_abcdef"] {
+            let failure = refuse_tokens(["init".into(), argument.into()]).unwrap_err();
+            assert_eq!(failure.kind.exit_status(), 2);
+            assert!(!failure.to_string().contains("abcdef"));
+        }
+        assert!(refuse_tokens(["init".into(), "staging".into()]).is_ok());
     }
 }

@@ -378,7 +378,8 @@ impl Application {
             return Err(invalid(format!("it is a {} of {}", object.kind(), object.api_version())));
         }
         let part = |pointer| object.at(pointer).filter(|value| !value.is_null());
-        let spec = part("/spec").map_or_else(|| Ok(Spec::default()), Spec::deserialize).map_err(|error| invalid(format!("spec: {error}")))?;
+        let spec =
+            part("/spec").map_or_else(|| Ok(Spec::default()), Spec::deserialize).map_err(|error| invalid(format!("spec: {error}")))?;
         let status = part("/status").map(Status::deserialize).transpose().map_err(|error| invalid(format!("status: {error}")))?;
         Ok(Self {
             reference: ApplicationRef {
@@ -444,7 +445,10 @@ impl Application {
     /// The commits or chart versions that it was compared with.
     pub fn revisions(&self) -> impl Iterator<Item = &str> {
         let sync = self.status.as_ref().map(|status| &status.sync);
-        sync.into_iter().flat_map(|sync| std::iter::once(&sync.revision).chain(&sync.revisions)).map(String::as_str).filter(|text| !text.is_empty())
+        sync.into_iter()
+            .flat_map(|sync| std::iter::once(&sync.revision).chain(&sync.revisions))
+            .map(String::as_str)
+            .filter(|text| !text.is_empty())
     }
 
     /// The last sync, or the one that runs.

@@ -1,7 +1,7 @@
 //! How an Application stands, by what Argo CD says of it alone.
 
-use crate::domain::application::{Application, HealthStatus, ManagedObject, Phase, SyncStatus};
 use crate::domain::Commit;
+use crate::domain::application::{Application, HealthStatus, ManagedObject, Phase, SyncStatus};
 
 use super::plain_words;
 
@@ -137,10 +137,7 @@ fn out_of_sync(application: &Application) -> State {
         return waiting(format!("{what}, and it is synced only by hand"));
     };
     if let Some(window) = application.windows.first() {
-        return waiting(format!(
-            "{what}; its project `{}` has a sync window that may hold it back: {window}",
-            application.spec.project
-        ));
+        return waiting(format!("{what}; its project `{}` has a sync window that may hold it back: {window}", application.spec.project));
     }
     let was_synced = application.operation().is_some_and(|operation| {
         operation.phase == Phase::Succeeded && application.status.as_ref().is_some_and(|status| operation.is_of(&status.sync))

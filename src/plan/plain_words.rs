@@ -16,7 +16,10 @@ pub fn running_sync(operation: &Operation) -> String {
     };
     if waits_to_retry {
         let attempt = operation.retry_count.max(1);
-        return format!("sync attempt {attempt} failed and will be repeated: {}", failed_objects(operation).unwrap_or_else(|| explain(failure)));
+        return format!(
+            "sync attempt {attempt} failed and will be repeated: {}",
+            failed_objects(operation).unwrap_or_else(|| explain(failure))
+        );
     }
     if let Some(what) = message.strip_prefix("waiting for ") {
         return format!("the sync waits for {}", tidy(what).replace('/', " "));

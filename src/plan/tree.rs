@@ -62,7 +62,8 @@ impl ApplicationTree {
                 }
             }
         }
-        for (child, (application, _)) in applications.iter().enumerate().filter(|&(child, _)| parents[child].is_none()).collect::<Vec<_>>() {
+        for (child, (application, _)) in applications.iter().enumerate().filter(|&(child, _)| parents[child].is_none()).collect::<Vec<_>>()
+        {
             parents[child] = application
                 .tracked_by
                 .as_ref()

@@ -38,6 +38,8 @@ pub struct RepositoryFacts {
     pub default_branch: String,
     /// Whether the token may manage deploy keys: administrator rights on the repository.
     pub may_administer: bool,
+    /// Whether the owner allows deploy keys (`deploy_keys_enabled_for_repositories` of an organisation); none if the forge does not say.
+    pub deploy_keys_allowed: Option<bool>,
     /// The address for SSH.
     pub ssh_url: String,
     /// The page for people.

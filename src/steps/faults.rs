@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -80,12 +81,13 @@ pub enum Death {
 pub struct Faults {
     point: Option<(FaultPoint, Death)>,
     step: Mutex<Option<StepId>>,
+    dead: AtomicBool,
 }
 
 impl Faults {
     /// The run dies at `point`.
     pub fn at(point: FaultPoint, death: Death) -> Self {
-        Self { point: Some((point, death)), step: Mutex::default() }
+        Self { point: Some((point, death)), ..Self::default() }
     }
 
     /// Notes that `step` begins.
@@ -100,7 +102,10 @@ impl Faults {
             return Ok(());
         }
         match death {
-            Death::Unwind => Err(Failure::new(Kind::Bug, format!("killed at {point}"))),
+            Death::Unwind => {
+                self.dead.store(true, Ordering::Relaxed);
+                Err(Failure::new(Kind::Bug, format!("killed at {point}")))
+            }
             Death::Kill => {
                 // A failing kill can only mean that there is no such signal here; aborting cleans up as little.
                 #[cfg(unix)]
@@ -108,6 +113,11 @@ impl Faults {
                 std::process::abort()
             }
         }
+    }
+
+    /// Whether the run has died: nothing more may reach the world.
+    pub fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
     }
 
     /// Whether the answer to a request that changed something is lost now.
@@ -131,22 +141,34 @@ impl<P: ?Sized> Watched<P> {
 }
 
 impl Watched<dyn Cluster> {
+    fn dead(&self) -> ClusterError {
+        ClusterError::Transient { server: "the API server".to_owned(), message: "killed here".to_owned(), retry_after: None }
+    }
+
+    fn alive(&self) -> Result<(), ClusterError> {
+        if self.faults.is_dead() { Err(self.dead()) } else { Ok(()) }
+    }
+
     fn after<T>(&self, answer: Result<T, ClusterError>) -> Result<T, ClusterError> {
         if answer.is_ok() && self.faults.loses_answer() {
-            return Err(ClusterError::Transient {
-                server: "the API server".to_owned(),
-                message: "killed here".to_owned(),
-                retry_after: None,
-            });
+            return Err(self.dead());
         }
         answer
     }
 }
 
 impl Watched<dyn Forge> {
+    fn dead(&self) -> ForgeError {
+        ForgeError::Transient { forge: self.port.name(), message: "killed here".to_owned() }
+    }
+
+    fn alive(&self) -> Result<(), ForgeError> {
+        if self.faults.is_dead() { Err(self.dead()) } else { Ok(()) }
+    }
+
     fn after<T>(&self, answer: Result<T, ForgeError>) -> Result<T, ForgeError> {
         if answer.is_ok() && self.faults.loses_answer() {
-            return Err(ForgeError::Transient { forge: self.port.name(), message: "killed here".to_owned() });
+            return Err(self.dead());
         }
         answer
     }
@@ -171,19 +193,23 @@ impl Cluster for Watched<dyn Cluster> {
     }
 
     async fn create(&self, object: &Object) -> Result<Object, ClusterError> {
+        self.alive()?;
         self.after(self.port.create(object).await)
     }
 
     async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+        self.alive()?;
         let answer = self.port.apply(object, options).await;
         if options.dry_run { answer } else { self.after(answer) }
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
+        self.alive()?;
         self.after(self.port.replace(object).await)
     }
 
     async fn merge_patch(&self, object: &ObjectRef, patch: &serde_json::Value) -> Result<Object, ClusterError> {
+        self.alive()?;
         self.after(self.port.merge_patch(object, patch).await)
     }
 
@@ -211,14 +237,17 @@ impl Forge for Watched<dyn Forge> {
     }
 
     async fn register_key(&self, title: &str, key: &PublicKey) -> Result<DeployKey, ForgeError> {
+        self.alive()?;
         self.after(self.port.register_key(title, key).await)
     }
 
     async fn delete_key(&self, id: u64) -> Result<(), ForgeError> {
+        self.alive()?;
         self.after(self.port.delete_key(id).await)
     }
 
     async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError> {
+        self.alive()?;
         self.after(self.port.create_repository().await)
     }
 }

@@ -1,0 +1,108 @@
+package cluster
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+//go:embed audit-policy.yaml
+var auditPolicy []byte
+
+// Assets are the embedded files that a sandbox writes into its folder.
+type Assets struct {
+	// Stages is the configuration of kwok.
+	Stages []byte
+	// GitVerifyWrapper is the script that Argo CD's repo-server calls for every revision.
+	GitVerifyWrapper []byte
+}
+
+// tools are the programs of the engine that Argo CD looks for on its PATH.
+var tools = []string{"argocd", "helm", "kubectl", "kustomize"}
+
+// writeConfiguration writes all that the components read, anew each time: the ports or the engine may be others now.
+func writeConfiguration(folder Folder, name, executable string, ports map[string]int, host string, assets Assets) error {
+	for _, sub := range []string{"bin", "config", "home", "tmp", "logs", "pods", "run", "forge"} {
+		if err := os.MkdirAll(folder.Path(sub), 0o700); err != nil {
+			return fmt.Errorf("making the sandbox's folder: %w", err)
+		}
+	}
+	authority, err := os.ReadFile(folder.Path("pki/ca.crt"))
+	if err != nil {
+		return fmt.Errorf("reading the authority's certificate: %w", err)
+	}
+	for identity := range clients {
+		certificate, err := os.ReadFile(folder.Path("pki/" + identity + ".crt"))
+		if err != nil {
+			return fmt.Errorf("reading the certificate of %s: %w", identity, err)
+		}
+		key, err := os.ReadFile(folder.Path("pki/" + identity + ".key"))
+		if err != nil {
+			return fmt.Errorf("reading the key of %s: %w", identity, err)
+		}
+		server := fmt.Sprintf("https://127.0.0.1:%d", ports[portAPIServer])
+		if err := writeKubeconfig(folder.kubeconfigOf(identity), ContextName(name), server, authority, certificate, key); err != nil {
+			return err
+		}
+	}
+	for _, tool := range tools {
+		link := folder.Path("bin/" + tool)
+		if err := os.Remove(link); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("linking %s: %w", tool, err)
+		}
+		if err := os.Symlink(executable, link); err != nil {
+			return fmt.Errorf("linking %s: %w", tool, err)
+		}
+	}
+	ssh, err := sshWrapper(folder)
+	if err != nil {
+		return err
+	}
+	for _, file := range []struct {
+		path    string
+		content []byte
+		mode    os.FileMode
+	}{
+		{"config/audit-policy.yaml", auditPolicy, 0o600},
+		{"config/stages.yaml", assets.Stages, 0o600},
+		{"config/ssh_config", sshConfig(host, ports[portForgeSSH]), 0o600},
+		{"bin/git-verify-wrapper.sh", assets.GitVerifyWrapper, 0o700},
+		{"bin/ssh", ssh, 0o700},
+	} {
+		if err := writeFile(folder.Path(file.path), file.content, file.mode); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sshWrapper returns a script that runs the machine's ssh with the sandbox's configuration alone. OpenSSH finds the
+// account's own ~/.ssh through the password file, whatever HOME says (ssh(1), FILES).
+func sshWrapper(folder Folder) ([]byte, error) {
+	program, err := exec.LookPath("ssh")
+	if err == nil {
+		program, err = filepath.Abs(program)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for ssh, which Argo CD fetches with: %w: install OpenSSH's client", err)
+	}
+	return fmt.Appendf(nil, "#!/bin/sh\nunset SSH_AUTH_SOCK\nexec %s -F %s -o IdentityAgent=none -o GlobalKnownHostsFile=/dev/null \"$@\"\n",
+		quote(program), quote(folder.Path("config/ssh_config"))), nil
+}
+
+// sshConfig leads the host that the forge stands in for, if any, to the forge.
+func sshConfig(host string, port int) []byte {
+	if host == "" {
+		return []byte("# No host is redirected.\n")
+	}
+	return fmt.Appendf(nil, "Host %s\n  HostName 127.0.0.1\n  Port %d\n", host, port)
+}
+
+func quote(word string) string { return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'" }
+
+// ContextName returns the name of the context in the kubeconfig of the sandbox of that name.
+func ContextName(name string) string { return "sandbox-" + name }

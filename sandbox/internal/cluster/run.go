@@ -1,0 +1,204 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
+)
+
+// Options say what sandbox is wanted.
+type Options struct {
+	Folder Folder
+	// Name is for people and for the name of the context in the kubeconfig. Empty keeps the one the sandbox has.
+	Name string
+	// Nodes is how many nodes there are at least.
+	Nodes int
+	// Host is a name that the forge stands in for, or empty.
+	Host string
+	// Executable is the engine itself.
+	Executable string
+	Versions   map[string]string
+	Assets     Assets
+	// TokenNames are the forge's tokens.
+	TokenNames []string
+	// Report gets a line for each thing that happens. It may be called from any goroutine.
+	Report func(string)
+}
+
+// startTimeout bounds the time until a sandbox is ready; a busy machine may need many times the usual five seconds.
+const startTimeout = 3 * time.Minute
+
+// Run runs the sandbox until the context ends or someone asks for its end. It calls ready with the state once the
+// sandbox can be used. It returns an error that IsRunning knows if another supervisor runs the sandbox already.
+func Run(ctx context.Context, options Options, ready func(*State)) error {
+	folder := options.Folder
+	if err := folder.Prepare(); err != nil {
+		return err
+	}
+	unlock, err := folder.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := supervisor.KillRecorded(ctx, folder.Records()); err != nil {
+		return fmt.Errorf("ending what an earlier supervisor left: %w", err)
+	}
+	sandbox, err := newSandbox(options)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	control, err := listenControl(folder)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	go serveControl(control, sandbox.current, sandbox.supervisor, stop)
+
+	defer sandbox.supervisor.Shutdown()
+	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := sandbox.start(starting); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("ended before the sandbox was ready")
+		}
+		return err
+	}
+	options.Report("the sandbox is ready")
+	ready(sandbox.current())
+	<-ctx.Done()
+	options.Report("ending the sandbox's processes")
+	return nil
+}
+
+// IsRunning says whether Run returned because another supervisor runs the sandbox.
+func IsRunning(err error) bool { return errors.Is(err, errLocked) }
+
+// sandbox is a running one.
+type sandbox struct {
+	options    Options
+	components *components
+	supervisor *supervisor.Supervisor
+
+	mutex sync.Mutex
+	state State
+}
+
+// newSandbox prepares everything that the components read.
+func newSandbox(options Options) (*sandbox, error) {
+	folder := options.Folder
+	before, err := ReadState(folder)
+	if errors.Is(err, ErrNoSandbox) {
+		before = &State{Name: "default"}
+	} else if err != nil {
+		return nil, err
+	}
+	name := options.Name
+	if name == "" {
+		name = before.Name
+	}
+	ports, err := choosePorts(before.Ports)
+	if err != nil {
+		return nil, err
+	}
+	if err := ensureCertificates(folder.Path("pki")); err != nil {
+		return nil, err
+	}
+	if err := writeConfiguration(folder, name, options.Executable, ports, options.Host, options.Assets); err != nil {
+		return nil, err
+	}
+	components, err := newComponents(folder, options.Executable, ports)
+	if err != nil {
+		return nil, err
+	}
+	started, err := supervisor.StartTime(os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("reading when this process started: %w", err)
+	}
+	tokens := map[string]string{}
+	for _, token := range options.TokenNames {
+		tokens[token] = folder.Path("forge/tokens/" + token)
+	}
+	sandbox := &sandbox{options: options, components: components, state: State{
+		Version: 1, Name: name, Folder: string(folder),
+		Supervisor: SupervisorState{Pid: os.Getpid(), Started: started},
+		Kubeconfig: folder.kubeconfigOf(identityAdmin), Context: ContextName(name),
+		Server: components.https(portAPIServer), AuditLog: folder.Path("logs/audit.jsonl"),
+		Forge: ForgeState{
+			API: components.http(portForgeHTTP) + "/api/v3", HTTP: components.http(portForgeHTTP),
+			SSHHost: "127.0.0.1", SSHPort: ports[portForgeSSH],
+			KnownHosts: folder.Path("forge/known_hosts"), UserKey: folder.Path("forge/user_key"), Tokens: tokens,
+			RequestLog: folder.Path("logs/forge.jsonl"), Repositories: folder.Path("forge/repositories"),
+		},
+		Versions: options.Versions, Ports: ports,
+	}}
+	sandbox.supervisor = supervisor.New(func(line string) {
+		options.Report(line)
+		if err := sandbox.current().Write(folder); err != nil {
+			options.Report(err.Error())
+		}
+	})
+	return sandbox, sandbox.current().Write(folder)
+}
+
+// start brings the components up, each as soon as what it needs is there, and returns when the sandbox can be used.
+func (s *sandbox) start(ctx context.Context) error {
+	s.supervisor.Add(s.components.etcd())
+	s.supervisor.Add(s.components.forge())
+	if err := s.supervisor.WaitReady(ctx, componentEtcd); err != nil {
+		return err
+	}
+	s.supervisor.Add(s.components.apiServer())
+	if err := s.supervisor.WaitReady(ctx, componentAPIServer); err != nil {
+		return err
+	}
+	client, err := connect(s.options.Folder)
+	if err != nil {
+		return err
+	}
+	s.supervisor.Add(s.components.controllerManager())
+	s.supervisor.Add(s.components.kwok())
+	s.supervisor.Add(s.components.scheduler())
+	s.supervisor.Add(s.components.workload(s.options.Host))
+	if err := seed(ctx, client, s.options.Nodes); err != nil {
+		return err
+	}
+	names := []string{}
+	for _, status := range s.supervisor.Status() {
+		names = append(names, status.Name)
+	}
+	if err := s.supervisor.WaitReady(ctx, names...); err != nil {
+		return err
+	}
+	if err := waitUsable(ctx, client); err != nil {
+		return err
+	}
+	s.mutex.Lock()
+	s.state.Ready = true
+	s.mutex.Unlock()
+	return s.current().Write(s.options.Folder)
+}
+
+// current returns the state as it is now.
+func (s *sandbox) current() *State {
+	s.mutex.Lock()
+	state := s.state
+	s.mutex.Unlock()
+	if s.supervisor != nil {
+		state.Components = s.supervisor.Status()
+	}
+	for _, component := range state.Components {
+		state.Ready = state.Ready && (component.Ready || component.Stopped)
+	}
+	workload := WorkloadState{}
+	if err := readJSON(s.options.Folder.WorkloadFile(), &workload); err == nil {
+		state.ArgoCD, state.Pods = workload.ArgoCD, workload.Pods
+	}
+	return &state
+}

@@ -1,0 +1,188 @@
+//! What the answers of an API server mean.
+
+use kube::core::Status;
+use serde_json::Value;
+
+use super::transport::{Answer, Transport};
+use crate::domain::{Object, ObjectRef, Resource};
+use crate::ports::cluster::{ClusterError, FieldConflict};
+
+/// How much of an answer that is no `Status` is quoted.
+const QUOTED: usize = 200;
+
+/// What a request was about.
+#[derive(Clone, Copy)]
+pub(super) enum Subject<'a> {
+    /// One object that is read.
+    Object(&'a ObjectRef),
+    /// One object that is sent.
+    Sent(&'a ObjectRef, &'a Value),
+    /// A kind.
+    Kind(&'a Resource),
+}
+
+/// What the server says of a failure, in its own words if it is a `Status`.
+pub(super) fn message(answer: &Answer) -> String {
+    let status = status(answer);
+    if !status.message.is_empty() && status.details.is_some() || !status.reason.is_empty() {
+        return status.message;
+    }
+    let text = String::from_utf8_lossy(&answer.body);
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('<') || text.starts_with('{') {
+        // A proxy's page or a stranger's JSON is no help to anyone.
+        answer.status.to_string()
+    } else {
+        format!("{}: {}", answer.status, text.chars().take(QUOTED).collect::<String>())
+    }
+}
+
+fn status(answer: &Answer) -> Status {
+    serde_json::from_slice(&answer.body).unwrap_or_else(|_| Status::failure("", ""))
+}
+
+/// The JSON of a good answer. Its depth is limited by the parser, its size by the transport.
+pub(super) fn json(transport: &Transport, answer: &Answer) -> Result<Value, ClusterError> {
+    serde_json::from_slice(&answer.body).map_err(|error| {
+        let what = match error.classify() {
+            serde_json::error::Category::Eof => "an answer that breaks off",
+            _ if answer.body.trim_ascii_start().starts_with(b"<") => "a page of HTML",
+            _ => "what is no JSON, or nests too deep",
+        };
+        transport.unintelligible(format!("{what}, with status {}", answer.status))
+    })
+}
+
+/// The object in a good answer.
+pub(super) fn object(transport: &Transport, answer: &Answer) -> Result<Object, ClusterError> {
+    Object::new(json(transport, answer)?)
+        .map_err(|error| transport.unintelligible(format!("an object without what every object has: {error}")))
+}
+
+/// What a refusal (4xx) means for `subject`.
+pub(super) fn refusal(transport: &Transport, answer: &Answer, subject: Subject<'_>) -> ClusterError {
+    let status = status(answer);
+    let (message, object) = match subject {
+        Subject::Sent(object, sent) => (without_secrets(&message(answer), sent), Some(object)),
+        Subject::Object(object) => (message(answer), Some(object)),
+        Subject::Kind(_) => (message(answer), None),
+    };
+    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+    match (answer.status.as_u16(), object) {
+        (403, object) if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") || message.contains("is being terminated") => {
+            let namespace = object.and_then(|object| object.namespace.clone());
+            ClusterError::Terminating(namespace.unwrap_or_default())
+        }
+        (403, _) => ClusterError::Forbidden(message),
+        (404, Some(object)) => match &status.details {
+            Some(details) if details.kind == "namespaces" && object.resource.kind != "Namespace" => {
+                ClusterError::NotFound(ObjectRef::cluster_wide("v1", "Namespace", &details.name))
+            }
+            Some(details) if !details.name.is_empty() => ClusterError::NotFound(object.clone()),
+            _ => ClusterError::NotServed(object.resource.clone()),
+        },
+        (409, Some(object)) => {
+            let fields: Vec<_> = causes.iter().filter(|cause| cause.reason == "FieldManagerConflict").map(conflict).collect();
+            match status.reason.as_str() {
+                _ if !fields.is_empty() => ClusterError::FieldConflict { object: object.clone(), fields },
+                "AlreadyExists" => ClusterError::AlreadyExists(object.clone()),
+                _ => ClusterError::Stale(object.clone()),
+            }
+        }
+        (400..=499, Some(object)) => ClusterError::Invalid { object: object.clone(), message },
+        (404, None) => match subject {
+            Subject::Kind(resource) => ClusterError::NotServed(resource.clone()),
+            Subject::Object(_) | Subject::Sent(..) => transport.unintelligible(message),
+        },
+        _ => transport.unintelligible(message),
+    }
+}
+
+/// Reads `conflict with "kubectl-edit" using v1`, the server's words for the owner of a field
+/// (`managedfields/internal/conflict.go` in Kubernetes' apimachinery).
+fn conflict(cause: &kube::core::response::StatusCause) -> FieldConflict {
+    let quoted = cause.message.split_once('"').and_then(|(_, rest)| {
+        let mut escaped = false;
+        let end = rest.char_indices().find(|&(_, character)| {
+            let closing = character == '"' && !escaped;
+            escaped = character == '\\' && !escaped;
+            closing
+        })?;
+        rest.get(..end.0)
+    });
+    let manager = quoted.unwrap_or(&cause.message).replace("\\\"", "\"");
+    FieldConflict { manager, field: cause.field.clone() }
+}
+
+/// The shortest run of characters that is withheld.
+const SHORTEST_SECRET: usize = 12;
+
+/// The server's message without anything that stands in the Secret that was sent: servers and webhooks quote what they refuse.
+fn without_secrets(message: &str, sent: &Value) -> String {
+    if sent.get("kind").and_then(Value::as_str) != Some("Secret") {
+        return message.to_owned();
+    }
+    let mut hidden = String::new();
+    for field in ["data", "stringData"] {
+        for text in sent.get(field).and_then(Value::as_object).into_iter().flatten().filter_map(|(_, value)| value.as_str()) {
+            hidden.push_str(text);
+            hidden.push('\n');
+            if let Ok(decoded) = serde_json::from_value::<k8s_openapi::ByteString>(Value::from(text)) {
+                hidden.push_str(&String::from_utf8_lossy(&decoded.0));
+                hidden.push('\n');
+            }
+        }
+    }
+    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '/' | '-' | '_');
+    let mut safe = String::with_capacity(message.len());
+    let mut word = String::new();
+    // The blank at the end closes the last word, and is taken off again.
+    for character in message.chars().chain([' ']) {
+        if is_part(character) {
+            word.push(character);
+            continue;
+        }
+        let secret = word.len() >= SHORTEST_SECRET && hidden.contains(&word);
+        safe.push_str(if secret { "[withheld]" } else { &word });
+        word.clear();
+        safe.push(character);
+    }
+    safe.pop();
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_field_is_read_from_the_servers_words() {
+        let cause = |message: &str| kube::core::response::StatusCause {
+            reason: "FieldManagerConflict".to_owned(),
+            message: message.to_owned(),
+            field: ".spec.replicas".to_owned(),
+        };
+        assert_eq!(conflict(&cause(r#"conflict with "kubectl-edit" using v1"#)).manager, "kubectl-edit");
+        assert_eq!(conflict(&cause(r#"conflict with "a \"b\" c" with subresource "status" using v1"#)).manager, r#"a "b" c"#);
+        assert_eq!(conflict(&cause("something else")).manager, "something else");
+    }
+
+    #[test]
+    fn a_refused_secret_is_never_quoted() {
+        let key = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAE";
+        let secret = json!({ "kind": "Secret", "stringData": { "sshPrivateKey": format!("-----BEGIN-----\n{key}\n") } });
+        let message = format!("Secret \"repo\" is invalid: Invalid value: \"-----BEGIN-----\\n{key}\\n\" and part {}", &key[4..24]);
+        let safe = without_secrets(&message, &secret);
+        assert!(!safe.contains(&key[4..24]), "{safe}");
+        assert!(safe.starts_with("Secret \"repo\" is invalid"), "{safe}");
+    }
+
+    #[test]
+    fn a_secret_is_withheld_in_clear_and_in_base64() {
+        let secret = json!({ "kind": "Secret", "data": { "password": "Y29ycmVjdGhvcnNlYmF0dGVyeQ==" } });
+        assert_eq!(without_secrets("no correcthorsebattery", &secret), "no [withheld]");
+        assert_eq!(without_secrets("no Y29ycmVjdGhvcnNlYmF0dGVyeQ==", &secret), "no [withheld]==");
+    }
+}

@@ -1,0 +1,20 @@
+//! The checks before the first write. All of them only read; a refusal says what was found, and that nothing was changed.
+
+mod cluster;
+mod fleet;
+mod forge;
+mod rights;
+
+pub use cluster::{check_cluster, check_trees};
+pub use fleet::{Fleet, check_clone, load};
+pub use forge::{check_forge, check_host_keys};
+pub use rights::{check_rights, needed as needed_rights};
+
+use crate::error::Failure;
+
+/// The sentence that every refusal ends with.
+const UNCHANGED: &str = "nothing was changed";
+
+fn refused(message: impl Into<String>) -> Failure {
+    Failure::refused(message.into()).because(UNCHANGED)
+}

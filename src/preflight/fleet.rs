@@ -1,0 +1,106 @@
+//! The fleet repository: its declaration, the tree of one cluster, and whether the clone is what the remote serves.
+
+use super::refused;
+use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
+use crate::error::{Failure, Result};
+use crate::manifest::tree::Reading;
+use crate::manifest::{declaration, tree};
+use crate::ports::Worktree;
+use crate::ports::git::WorktreeFacts;
+
+/// The file that declares the fleet.
+const DECLARATION: &str = "gitops.yaml";
+
+/// What a commit of the fleet repository says of one cluster.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The declaration; none in a repository that was not made by this tool.
+    pub declaration: Option<Declaration>,
+    /// The tree of the cluster.
+    pub reading: Reading,
+    /// The clone.
+    pub clone: WorktreeFacts,
+    /// The folder of the cluster's rendered files.
+    pub folder: RepositoryPath,
+}
+
+/// Reads the declaration and the tree of `cluster` from the commit that is checked out, or from `commit`.
+pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option<&Commit>) -> Result<Fleet> {
+    let clone = worktree.facts().await?;
+    let commit = commit.unwrap_or(&clone.head);
+    let file: RepositoryPath = DECLARATION.parse().map_err(|_| Failure::bug("a constant path"))?;
+    let found = worktree.files(commit, std::slice::from_ref(&file)).await?;
+    let declaration = match found.into_iter().find(|found| found.path == file) {
+        Some(file) => {
+            let text = String::from_utf8(file.content).map_err(|_| Failure::repository(format!("{DECLARATION} is not UTF-8")))?;
+            Some(declaration::parse(&text, DECLARATION)?)
+        }
+        None => None,
+    };
+    if let Some(declaration) = &declaration
+        && !declaration.clusters.contains_key(cluster)
+    {
+        let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
+        return Err(Failure::usage(format!("{DECLARATION} has no cluster `{cluster}`")).hint(format!("it has: {}", known.join(", "))));
+    }
+    let (rendered, files) = match &declaration {
+        Some(declaration) => {
+            let rendered = declaration.repository.rendered.clone();
+            let folder = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
+            (rendered, worktree.files(commit, &[folder]).await?)
+        }
+        None => {
+            let root: RepositoryPath = ".".parse().map_err(|_| Failure::bug("a constant path"))?;
+            let files = worktree.files(commit, &[root]).await?;
+            (tree::detect(files.iter().map(|file| &file.path))?, files)
+        }
+    };
+    let folder = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
+    let reading = tree::read(cluster, commit, &files, &rendered, declaration.as_ref().map(|declaration| &declaration.repository))?;
+    Ok(Fleet { declaration, reading, clone, folder })
+}
+
+/// Refuses a clone whose files differ from its commit, and one whose commit is not what the remote serves, as far as the cluster uses the files.
+/// Returns the commit that the cluster will end up at: that of the remote. `remote_head` is none if it could not be asked.
+pub async fn check_clone(worktree: &dyn Worktree, fleet: &Fleet, remote_head: Option<&Commit>, wanted: Option<&Commit>) -> Result<Commit> {
+    let tree = &fleet.reading.tree;
+    let used: Vec<RepositoryPath> = tree.paths.iter().cloned().chain([fleet.folder.clone()]).collect();
+    let is_used = |path: &str| {
+        path == DECLARATION || path.parse::<RepositoryPath>().is_ok_and(|path| used.iter().any(|folder| path.is_within(folder)))
+    };
+    if let Some(wanted) = wanted {
+        return Ok(remote_head.unwrap_or(wanted).clone());
+    }
+    let dirty: Vec<&str> = fleet.clone.dirty.iter().map(String::as_str).filter(|path| is_used(path)).collect();
+    if !dirty.is_empty() {
+        return Err(listed(refused("the clone has changes that are not committed"), &dirty)
+            .because("Argo CD would take the files of the remote, not these")
+            .hint("commit and push them, or put them away with `git stash -u`"));
+    }
+    let head = &fleet.clone.head;
+    let Some(remote) = remote_head.filter(|remote| *remote != head) else { return Ok(head.clone()) };
+    let branch = &tree.revision;
+    // A commit that the clone has never seen cannot be compared: somebody else has pushed.
+    let Ok(changed) = worktree.changed(remote, head, &used).await else {
+        return Err(refused(format!("{branch} of {} is at {}, which this clone does not have", tree.repository, remote.short()))
+            .because("somebody has pushed since the clone was last updated")
+            .hint("git pull --rebase; then run the same command again"));
+    };
+    if changed.is_empty() {
+        return Ok(remote.clone());
+    }
+    let changed: Vec<&str> = changed.iter().map(RepositoryPath::as_str).collect();
+    Err(listed(
+        refused(format!("the clone is at {}, but {branch} of {} is at {}", head.short(), tree.repository, remote.short())),
+        &changed,
+    )
+    .because("Argo CD takes what the remote serves")
+    .hint(format!("git push origin HEAD:{branch}; or update the clone with git pull --rebase"))
+    .hint(format!("to check against the remote's files without updating the clone: --commit {remote}")))
+}
+
+fn listed(failure: Failure, files: &[&str]) -> Failure {
+    const MOST: usize = 10;
+    let failure = files.iter().take(MOST).fold(failure, |failure, file| failure.because(file));
+    if files.len() > MOST { failure.because(format!("and {} more files", files.len() - MOST)) } else { failure }
+}

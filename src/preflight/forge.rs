@@ -1,0 +1,73 @@
+//! The forge and its Git server: what the token may do, and which host keys are pinned.
+
+use super::UNCHANGED;
+use crate::domain::repository_url::Transport;
+use crate::domain::{HostKeys, RepositoryUrl};
+use crate::error::{Failure, Kind, Result};
+use crate::event::Events;
+use crate::ports::forge::ForgeError;
+use crate::ports::git::GitError;
+use crate::ports::{Forge, KeyMaker, Remote};
+
+/// Checks that the token may manage deploy keys, that they are allowed, and that the repository is still called as it was.
+pub async fn check_forge(forge: &dyn Forge, repository: &RepositoryUrl, accept_rename: bool, events: &Events) -> Result<()> {
+    let facts = match forge.repository().await {
+        Ok(facts) => facts,
+        Err(error @ ForgeError::Renamed { .. }) if accept_rename => {
+            events.warn(error.to_string(), Some("write the new name into gitops.yaml".to_owned()));
+            return Ok(());
+        }
+        Err(error) => return Err(Failure::from(error).because(UNCHANGED)),
+    };
+    for warning in &facts.warnings {
+        events.warn(warning.clone(), None);
+    }
+    if !facts.full_name.eq_ignore_ascii_case(repository.path()) && !accept_rename {
+        return Err(Failure::from(ForgeError::Renamed { from: repository.path().to_owned(), to: facts.full_name }).because(UNCHANGED));
+    }
+    if !facts.may_administer {
+        return Err(Failure::new(Kind::Denied, format!("the token may not manage the deploy keys of {}", forge.name()))
+            .because("that takes administrator rights on the repository")
+            .because(UNCHANGED)
+            .hint("use a token with `Administration: write` of somebody who is an administrator of the repository")
+            .hint("or let somebody else register the key: run the same command with `--paste-key`"));
+    }
+    if facts.deploy_keys_allowed == Some(false) {
+        return Err(Failure::from(ForgeError::DeployKeysDisabled(forge.name())).because(UNCHANGED));
+    }
+    Ok(())
+}
+
+/// Refuses a host of which no key is pinned, and one that shows another key than those. The server is asked with a key that it cannot know: it refuses that key
+/// only after its own was accepted.
+pub async fn check_host_keys(
+    remote: &dyn Remote,
+    keys: &dyn KeyMaker,
+    repository: &RepositoryUrl,
+    branch: &str,
+    hosts: &HostKeys,
+) -> Result<()> {
+    if repository.transport() == Transport::Http {
+        return Ok(());
+    }
+    if hosts.of(repository).is_empty() {
+        let host = repository.known_host();
+        return Err(Failure::new(Kind::Unverified, format!("no host key is pinned for {host}"))
+            .because("a host key is never trusted on first use")
+            .because(UNCHANGED)
+            .hint(format!("ssh-keyscan {} | tee /dev/stderr | ssh-keygen -lf -", scan_arguments(repository)))
+            .hint("compare the fingerprints with those that the operator publishes, then add the lines to `repository.knownHosts` in gitops.yaml, render, commit and push"));
+    }
+    let stranger = keys.generate("nobody")?;
+    match remote.branch_head(repository, branch, &stranger.private, hosts).await {
+        Ok(_) | Err(GitError::Denied(_) | GitError::NotFound(_)) => Ok(()),
+        Err(error) => Err(Failure::from(error).because(UNCHANGED)),
+    }
+}
+
+fn scan_arguments(repository: &RepositoryUrl) -> String {
+    match repository.port() {
+        Some(port) => format!("-p {port} {}", repository.host()),
+        None => repository.host().to_owned(),
+    }
+}

@@ -1,0 +1,111 @@
+//! The rights that a run needs in the cluster: all missing ones are named at once.
+
+use std::collections::HashSet;
+
+use super::UNCHANGED;
+use crate::domain::Object;
+use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
+use crate::error::{Failure, Kind, Result};
+use crate::ports::Cluster;
+use crate::ports::cluster::Right;
+
+/// Kinds of Argo CD's manifest that are not namespaced.
+const CLUSTER_WIDE: [&str; 6] =
+    ["Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "StorageClass"];
+
+/// Fails with all rights that the account lacks for bootstrapping `tree`.
+pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
+    let missing = cluster.missing_rights(&needed(tree)).await?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let failure = Failure::new(Kind::Denied, format!("the account lacks {} rights in the cluster", missing.len())).because(UNCHANGED);
+    Ok(missing.iter().fold(failure, |failure, right| failure.because(describe(right))))
+        .and_then(|failure| Err(failure.hint("ask for these rights, or use an account that is an administrator of the cluster")))
+}
+
+/// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name
+/// (kubernetes.io, "Using RBAC Authorization").
+pub fn needed(tree: &Tree) -> Vec<Right> {
+    let mut rights = vec![
+        right("get", "", "namespaces", None, Some("kube-system")),
+        right("get", "", "namespaces", None, Some(ARGOCD_NAMESPACE)),
+        right("create", "", "namespaces", None, None),
+        right("list", "", "secrets", Some(ARGOCD_NAMESPACE), None),
+        right("create", "", "secrets", Some(ARGOCD_NAMESPACE), None),
+        right("list", "", "pods", Some(ARGOCD_NAMESPACE), None),
+        right("watch", "", "pods", Some(ARGOCD_NAMESPACE), None),
+        right("watch", "apiextensions.k8s.io", "customresourcedefinitions", None, None),
+    ];
+    for verb in ["get", "create", "update"] {
+        rights.push(right(verb, "coordination.k8s.io", "leases", Some(ARGOCD_NAMESPACE), None));
+    }
+    for verb in ["list", "watch"] {
+        for workload in ["deployments", "statefulsets"] {
+            rights.push(right(verb, "apps", workload, Some(ARGOCD_NAMESPACE), None));
+        }
+        rights.push(right(verb, "argoproj.io", "applications", Some(ARGOCD_NAMESPACE), None));
+    }
+    for verb in ["get", "create", "patch"] {
+        rights.push(right(verb, "", "configmaps", Some(ARGOCD_NAMESPACE), None));
+    }
+    let objects = tree.argocd.iter().chain(&tree.projects).chain([&tree.root]).map(|rendered| &rendered.object);
+    for object in objects {
+        for verb in ["get", "create", "patch"] {
+            rights.push(right_for(verb, object));
+        }
+        // Whoever makes a role must have all that the role gives, or be allowed to give more than that.
+        if matches!(object.kind(), "ClusterRole" | "Role") {
+            rights.push(right_for("escalate", object));
+            rights.push(right_for("bind", object));
+        }
+    }
+    let mut seen = HashSet::new();
+    rights.retain(|right| seen.insert(right.clone()));
+    rights
+}
+
+fn right_for(verb: &'static str, object: &Object) -> Right {
+    let resource = object.resource();
+    let namespace = (!CLUSTER_WIDE.contains(&object.kind())).then(|| object.namespace().unwrap_or(ARGOCD_NAMESPACE));
+    right(verb, resource.group(), &plural(object.kind()), namespace, None)
+}
+
+fn right(verb: &'static str, group: &str, resource: &str, namespace: Option<&str>, name: Option<&str>) -> Right {
+    Right {
+        verb,
+        group: group.to_owned(),
+        resource: resource.to_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.map(str::to_owned),
+    }
+}
+
+/// The plural by which the API server knows a kind of its own: English, in lower case.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_lowercase();
+    match kind.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None if kind.ends_with('s') => format!("{kind}es"),
+        None => format!("{kind}s"),
+    }
+}
+
+fn describe(right: &Right) -> String {
+    let group = if right.group.is_empty() { String::new() } else { format!(".{}", right.group) };
+    let place = right.namespace.as_ref().map(|namespace| format!(" in namespace {namespace}")).unwrap_or_default();
+    let name = right.name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default();
+    format!("{} {}{group}{name}{place}", right.verb, right.resource)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plural;
+
+    #[test]
+    fn plurals_are_those_of_the_api_server() {
+        assert_eq!(plural("NetworkPolicy"), "networkpolicies");
+        assert_eq!(plural("Ingress"), "ingresses");
+        assert_eq!(plural("ConfigMap"), "configmaps");
+    }
+}

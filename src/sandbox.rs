@@ -1,0 +1,133 @@
+//! The sandbox: a real control plane, a real Argo CD and a Git forge on this machine, without Docker and without root.
+//!
+//! [`engine`] finds or builds the one program that holds all of it, [`Sandbox`] starts and ends one, and [`State`] says how it is reached.
+
+pub mod engine;
+mod program;
+mod state;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use engine::Engine;
+pub use state::{ArgoCd, Component, Forge, State, Supervisor};
+
+use crate::commands::Context;
+use crate::domain::SandboxName;
+use crate::error::{Failure, Result};
+use crate::event::Event;
+
+/// One sandbox of this person on this machine, whether it runs or not.
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    engine: Engine,
+    name: SandboxName,
+    folder: PathBuf,
+}
+
+impl Sandbox {
+    /// The sandbox called `name`.
+    pub fn new(engine: Engine, name: SandboxName, context: &Context) -> Result<Self> {
+        let folder = folder_of_all(context)?.join(name.as_str());
+        Ok(Self { engine, name, folder })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &SandboxName {
+        &self.name
+    }
+
+    /// Its folder; everything that it writes is below it.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Starts it, with what it had when it ran last, or finds it running; returns when it can be used. It stays when this process ends.
+    pub async fn up(&self, context: &Context) -> Result<State> {
+        make_private(&self.folder).map_err(|error| {
+            Failure::usage(format!("cannot make the sandbox's folder `{}`", self.folder.display()))
+                .because(error)
+                .hint("set XDG_STATE_HOME to a folder that can be written to")
+        })?;
+        let message = format!("starting the sandbox `{}`", self.name);
+        context.events.send(Event::Work { message: message.clone(), done: 0, total: 0 });
+        let arguments = self.arguments(&["up", "--name", self.name.as_str(), "--detach", "--output", "json"]);
+        let on_message = |line: &str| context.events.send(Event::Work { message: format!("{message}: {line}"), done: 0, total: 0 });
+        let finished = self.engine.run(arguments, context, on_message).await?;
+        if finished.success {
+            return State::parse(&finished.output);
+        }
+        Err(self.engine.failed(&format!("start the sandbox `{}`", self.name), &finished).hint(format!(
+            "see `gitops-bootstrap sandbox logs supervisor --name {0}`; to make it anew: `gitops-bootstrap sandbox down {0}`, then `gitops-bootstrap sandbox up {0}`",
+            self.name
+        )))
+    }
+
+    /// Ends all of its processes and removes its folder. Whether there was anything.
+    pub async fn down(&self, context: &Context) -> Result<bool> {
+        if !self.exists() {
+            return Ok(false);
+        }
+        let finished = self.engine.run(self.arguments(&["down"]), context, |_| {}).await?;
+        if !finished.success {
+            return Err(self.engine.failed(&format!("end the sandbox `{}`", self.name), &finished).hint("run the same command again"));
+        }
+        Ok(true)
+    }
+
+    /// Describes it as it is now; none if there is no such sandbox.
+    pub async fn status(&self, context: &Context) -> Result<Option<State>> {
+        if !self.exists() {
+            return Ok(None);
+        }
+        let finished = self.engine.run(self.arguments(&["status", "--output", "json"]), context, |_| {}).await?;
+        if finished.success {
+            return State::parse(&finished.output).map(Some);
+        }
+        Err(self.engine.failed(&format!("describe the sandbox `{}`", self.name), &finished))
+    }
+
+    /// Whether there is a sandbox, running or not: a folder with anything in it.
+    pub fn exists(&self) -> bool {
+        self.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some())
+    }
+
+    /// The arguments of an engine's command for this sandbox.
+    fn arguments(&self, command: &[&str]) -> Vec<std::ffi::OsString> {
+        command.iter().map(Into::into).chain(["--folder".into(), self.folder.clone().into()]).collect()
+    }
+}
+
+/// The names of all sandboxes of this person, running or not.
+pub fn names(context: &Context) -> Result<Vec<SandboxName>> {
+    let entries = match folder_of_all(context)?.read_dir() {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Failure::usage("cannot read the folder of the sandboxes").because(error)),
+    };
+    let mut names: Vec<SandboxName> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+fn folder_of_all(context: &Context) -> Result<PathBuf> {
+    let state = context
+        .environment
+        .state_folder()
+        .ok_or_else(|| Failure::usage("there is no folder for sandboxes: neither HOME nor XDG_STATE_HOME is set").hint("set HOME"))?;
+    Ok(state.join("sandboxes"))
+}
+
+/// Makes the folder and those above it, all of them closed to others where they are new: there are keys in them.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

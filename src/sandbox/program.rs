@@ -1,0 +1,163 @@
+//! Programs that the sandbox needs beside it: Go while the engine is built, and the engine.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio_util::sync::CancellationToken;
+
+use crate::settings::Environment;
+
+/// How many lines of a program's messages are kept for the report of its failure.
+const KEPT_LINES: usize = 15;
+
+/// How long a program that is asked to end may take before it is killed.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// A program with its arguments. It sees no environment but what is given here, and runs in a process group of its own, so that Ctrl-C
+/// reaches it through us and nothing that it started outlives it.
+pub(super) struct Program {
+    command: tokio::process::Command,
+    name: String,
+}
+
+/// What a program left behind.
+pub(super) struct Finished {
+    /// Whether it exited with 0.
+    pub(super) success: bool,
+    /// Its standard output.
+    pub(super) output: Vec<u8>,
+    /// The last lines of its standard error.
+    pub(super) messages: Vec<String>,
+}
+
+/// Why a program has nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProgramError {
+    /// It could not be started, or its output could not be read.
+    #[error("{program}: {error}")]
+    Io {
+        /// Which.
+        program: String,
+        /// Why.
+        error: io::Error,
+    },
+    /// The run was cancelled; the program and all that it started have ended.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Program {
+    /// The program at `path`, with those of our variables that are named in `variables`.
+    #[expect(clippy::disallowed_methods, reason = "the environment is closed here, and the process group is ours to end")]
+    pub(super) fn new(path: &Path, environment: &Environment, variables: &[&str]) -> Self {
+        let mut command = tokio::process::Command::new(path);
+        command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+        for name in variables {
+            if let Some(value) = environment.variable(name) {
+                command.env(name, value);
+            }
+        }
+        #[cfg(unix)]
+        command.process_group(0);
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self { command, name }
+    }
+
+    /// Adds arguments.
+    pub(super) fn arguments(mut self, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    /// Sets a variable.
+    pub(super) fn variable(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts it in `folder`.
+    pub(super) fn folder(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
+    /// Runs it to its end and calls `on_message` with each line of its standard error as it comes.
+    ///
+    /// When `cancel` is cancelled the program is asked to end, then killed with everything in its process group.
+    pub(super) async fn run(mut self, cancel: &CancellationToken, mut on_message: impl FnMut(&str)) -> Result<Finished, ProgramError> {
+        let name = self.name;
+        let io_error = |error| ProgramError::Io { program: name.clone(), error };
+        let mut child = self.command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(io_error)?;
+        let group = child.id();
+        let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io_error(io::Error::other("its output cannot be read")));
+        };
+        let mut output = Vec::new();
+        let mut messages = VecDeque::new();
+        let finished = async {
+            let mut stderr = BufReader::new(stderr);
+            let read_messages = async {
+                let mut line = Vec::new();
+                while stderr.read_until(b'\n', &mut line).await? > 0 {
+                    let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+                    line.clear();
+                    on_message(&text);
+                    if messages.len() == KEPT_LINES {
+                        messages.pop_front();
+                    }
+                    messages.push_back(text);
+                }
+                io::Result::Ok(())
+            };
+            tokio::try_join!(read_messages, async { stdout.read_to_end(&mut output).await.map(|_| ()) })?;
+            child.wait().await
+        };
+        let status = tokio::select! {
+            status = finished => status.map_err(io_error)?,
+            () = cancel.cancelled() => {
+                end_group(group, false);
+                if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+                    end_group(group, true);
+                    let _ended = child.wait().await;
+                }
+                return Err(ProgramError::Cancelled);
+            }
+        };
+        Ok(Finished { success: status.success(), output, messages: messages.into() })
+    }
+}
+
+/// Asks the process group to end, or kills it. A group that is gone already is no matter.
+#[cfg(unix)]
+fn end_group(group: Option<u32>, kill: bool) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(group) = group.and_then(|group| i32::try_from(group).ok()).and_then(Pid::from_raw) {
+        let _gone = kill_process_group(group, if kill { Signal::KILL } else { Signal::TERM });
+    }
+}
+
+#[cfg(not(unix))]
+fn end_group(_group: Option<u32>, _kill: bool) {}
+
+/// The file that the person's `PATH` finds for `name`.
+pub(super) fn find(environment: &Environment, name: &str) -> Option<PathBuf> {
+    let path = environment.variable("PATH")?;
+    std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| is_executable(file))
+}
+
+/// Whether `file` is a program that may be run.
+pub(super) fn is_executable(file: &Path) -> bool {
+    let Ok(metadata) = std::fs::metadata(file) else { return false };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
+    }
+    #[cfg(not(unix))]
+    metadata.is_file()
+}

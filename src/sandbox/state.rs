@@ -1,0 +1,172 @@
+//! What the engine says of a sandbox.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use zeroize::Zeroizing;
+
+use crate::error::{Failure, Result};
+
+/// A sandbox as the engine describes it. Fields that this tool does not need are not read, so that an engine may say more.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// Its name.
+    pub name: String,
+    /// Its folder; everything that it writes is below it.
+    pub folder: PathBuf,
+    /// Whether everything in it is up.
+    #[serde(default)]
+    pub ready: bool,
+    /// The process that all others belong to.
+    pub supervisor: Supervisor,
+    /// The file with the administrator's credentials.
+    pub kubeconfig: PathBuf,
+    /// The context in that file.
+    pub context: String,
+    /// The address of the API server.
+    pub server: String,
+    /// The API server's audit log: an event of `audit.k8s.io/v1` a line.
+    pub audit_log: PathBuf,
+    /// The Git forge.
+    pub forge: Forge,
+    /// Argo CD, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub argocd: Option<ArgoCd>,
+    /// The processes, each a real program.
+    pub components: Vec<Component>,
+    /// The versions of the programs.
+    #[serde(default)]
+    pub versions: BTreeMap<String, String>,
+}
+
+/// The process that all others belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Supervisor {
+    /// Its number; 0 while the sandbox does not run.
+    pub pid: u32,
+}
+
+/// How the forge is reached.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Forge {
+    /// The base address of its REST API.
+    pub api: String,
+    /// The address for browsers and for Git over HTTP.
+    pub http: String,
+    /// The host of its SSH server.
+    pub ssh_host: String,
+    /// The port of its SSH server.
+    pub ssh_port: u16,
+    /// A known-hosts file with its host keys.
+    pub known_hosts: PathBuf,
+    /// The file with the private key of a person who may push to every repository.
+    pub user_key: PathBuf,
+    /// The files with its tokens, by the name of their rights.
+    pub tokens: BTreeMap<String, PathBuf>,
+    /// The log of all requests: a JSON object a line.
+    pub request_log: PathBuf,
+    /// The folder of the bare repositories, as `OWNER/NAME.git`.
+    pub repositories: PathBuf,
+}
+
+/// How Argo CD is opened.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArgoCd {
+    /// The address of its page.
+    pub url: String,
+}
+
+/// One process of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Component {
+    /// The name of the program.
+    pub name: String,
+    /// The number of its process; 0 while there is none.
+    pub pid: u32,
+    /// How often it ended unasked and was started again.
+    pub restarts: u32,
+    /// Whether it answers.
+    pub ready: bool,
+    /// Since when its process runs (RFC 3339).
+    #[serde(default)]
+    pub since: String,
+}
+
+impl State {
+    /// Reads what the engine printed.
+    pub(super) fn parse(json: &[u8]) -> Result<Self> {
+        serde_json::from_slice(json).map_err(|error| {
+            Failure::bug("the sandbox's engine does not say what is needed of the sandbox")
+                .because(error)
+                .hint("the engine is of another version, if it was given with `--engine`: leave that out, and the right one is built")
+        })
+    }
+
+    /// Whether the sandbox runs.
+    pub fn is_running(&self) -> bool {
+        self.supervisor.pid != 0
+    }
+}
+
+impl Forge {
+    /// The address of a repository over SSH.
+    pub fn ssh_url(&self, owner: &str, name: &str) -> String {
+        format!("ssh://git@{}:{}/{owner}/{name}.git", self.ssh_host, self.ssh_port)
+    }
+
+    /// The token with the rights called `name`, as in `admin`.
+    pub fn token(&self, name: &str) -> Result<SecretString> {
+        let path = self.tokens.get(name).ok_or_else(|| Failure::bug(format!("the sandbox's forge has no token `{name}`")))?;
+        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| unreadable(path, &error))?;
+        Ok(SecretString::from(text.trim()))
+    }
+
+    /// The text of the known-hosts file.
+    pub fn known_hosts_text(&self) -> Result<String> {
+        std::fs::read_to_string(&self.known_hosts).map_err(|error| unreadable(&self.known_hosts, &error))
+    }
+}
+
+fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!("cannot read `{}` of the sandbox", path.display()))
+        .because(error)
+        .hint("make the sandbox anew: `gitops-bootstrap sandbox down`, then `gitops-bootstrap sandbox up`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> serde_json::Value {
+        serde_json::json!({
+            "version": 1, "name": "default", "folder": "/s", "supervisor": {"pid": 7, "started": "x"}, "kubeconfig": "/s/kubeconfig",
+            "context": "sandbox-default", "server": "https://127.0.0.1:1", "auditLog": "/s/audit.jsonl", "later": {"more": true},
+            "forge": {"api": "http://127.0.0.1:2/api/v3", "http": "http://127.0.0.1:2", "sshHost": "127.0.0.1", "sshPort": 3,
+                "knownHosts": "/s/known_hosts", "userKey": "/s/user_key", "tokens": {"admin": "/s/admin"}, "requestLog": "/s/forge.jsonl",
+                "repositories": "/s/repositories"},
+            "components": [{"name": "etcd", "pid": 8, "restarts": 0, "ready": true, "since": "2026-01-01T00:00:00Z"}],
+            "versions": {"kubernetes": "v1.36.1"}, "ports": {"etcd": 4},
+        })
+    }
+
+    #[test]
+    fn an_engine_may_say_more() {
+        let state = State::parse(&serde_json::to_vec(&sample()).unwrap()).unwrap();
+        assert!(state.is_running() && state.argocd.is_none());
+        assert_eq!(state.forge.ssh_url("demo", "fleet"), "ssh://git@127.0.0.1:3/demo/fleet.git");
+    }
+
+    #[test]
+    fn an_engine_that_says_too_little_is_named_with_what_is_missing() {
+        let mut sample = sample();
+        sample["forge"].as_object_mut().unwrap().remove("userKey");
+        let failure = State::parse(&serde_json::to_vec(&sample).unwrap()).unwrap_err();
+        assert!(failure.causes[0].contains("userKey"), "{failure:?}");
+    }
+}

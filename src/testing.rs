@@ -1,1 +1,0 @@
-//! The ports in memory, with a switch for faults at each step.

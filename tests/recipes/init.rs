@@ -1,0 +1,272 @@
+//! The recipe of `init`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gitops_bootstrap::engine;
+use gitops_bootstrap::error::{Kind, Result};
+use gitops_bootstrap::event::{Event, Events, How, Outcome};
+use gitops_bootstrap::plan::StepId;
+use gitops_bootstrap::steps::World;
+use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
+use gitops_bootstrap::steps::world::Wanted;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::fleet;
+use super::memory::{CountedKeys, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
+
+struct Run {
+    world: World,
+    events: Recorded,
+    cancel: CancellationToken,
+}
+
+fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
+    let events = Recorded::default();
+    let cancel = CancellationToken::new();
+    let commit = fleet::commit('a');
+    let mut wanted = Wanted {
+        cluster: "staging".parse().unwrap(),
+        tree: fleet::tree(&commit),
+        commit,
+        facts: facts(),
+        hosts: fleet::hosts(),
+        take_ownership: false,
+        fix_key: false,
+        wait_for_lock: false,
+        holder: holder.to_owned(),
+        now: jiff::Timestamp::UNIX_EPOCH,
+    };
+    adjust(&mut wanted);
+    let world = World::new(
+        Arc::new(MemoryCluster(outside.clone())),
+        Some(Arc::new(MemoryForge(outside.clone()))),
+        Arc::new(MemoryRemote(outside.clone())),
+        Arc::new(CountedKeys(outside.clone())),
+        Events::new(events.clone()),
+        cancel.clone(),
+        tokio::time::Instant::now() + Duration::from_secs(3600),
+        Arc::new(faults),
+        wanted,
+    );
+    Run { world, events, cancel }
+}
+
+async fn init(outside: &Arc<Outside>, holder: &str) -> Result<Vec<engine::StepReport>> {
+    engine::run(&StepId::INIT, &run_as(outside, holder, Faults::default(), |_| {}).world).await
+}
+
+async fn needed(outside: &Arc<Outside>) -> Vec<StepId> {
+    let run = run_as(outside, "looking", Faults::default(), |_| {});
+    engine::survey(&StepId::INIT, &run.world)
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|planned| planned.needed)
+        .map(|planned| planned.step)
+        .collect()
+}
+
+/// One Secret, one key, they belong together, everything converged, the lock free.
+async fn assert_converged(outside: &Arc<Outside>, after: &str) {
+    let secrets = outside.of_kind("Secret");
+    assert_eq!(secrets.len(), 1, "after {after}: one repository Secret");
+    assert_eq!(outside.keys().len(), 1, "after {after}: one deploy key");
+    assert!(outside.keys()[0].read_only, "after {after}: a key that may only read");
+    assert_eq!(needed(outside).await, [], "after {after}: nothing is left to do");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_cluster_ends_converged_and_a_second_run_changes_nothing() {
+    let outside = Outside::new();
+    let reports = init(&outside, "first").await.unwrap();
+    assert!(reports.iter().filter(|report| report.outcome == Outcome::Changed).count() > 8, "{reports:?}");
+    assert_converged(&outside, "a run").await;
+
+    let (writes, forge_writes) = (outside.writes().len(), outside.forge_writes());
+    assert_eq!(needed(&outside).await, []);
+    assert_eq!(outside.writes().len(), writes, "looking writes nothing");
+    assert_eq!(outside.forge_writes(), forge_writes);
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_step_and_position_one_more_run_converges() {
+    for step in StepId::INIT {
+        for position in [Position::Before, Position::Sent, Position::After] {
+            let point = FaultPoint { step, position };
+            let outside = Outside::new();
+            let killed = run_as(&outside, "killed", Faults::at(point, Death::Unwind), |_| {});
+            assert!(engine::run(&StepId::INIT, &killed.world).await.is_err(), "{point}: the run dies");
+            let writes = outside.writes().len();
+            drop(killed);
+            tokio::time::sleep(Duration::from_secs(60)).await;
+            assert_eq!(outside.writes().len(), writes, "{point}: the dead do not write");
+            init(&outside, "again").await.unwrap_or_else(|failure| panic!("{point}: {failure}"));
+            assert_converged(&outside, &point.to_string()).await;
+            assert_eq!(outside.forge_writes(), 1, "{point}: one key was registered, once");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_root_application_goes_in_last() {
+    let outside = Outside::new();
+    init(&outside, "first").await.unwrap();
+    let writes = outside.writes();
+    let at = |what: &str| writes.iter().position(|write| write.contains(what)).unwrap_or_else(|| panic!("{what} in {writes:?}"));
+    let root = at("apply Application argocd/argocd-app-of-apps");
+    for earlier in
+        ["create Secret argocd/repo-acme-fleet", "ConfigMap argocd/argocd-ssh-known-hosts-cm", "AppProject argocd/services", "Deployment"]
+    {
+        assert!(at(earlier) < root, "{earlier} before the root");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_deleted_or_edited_by_hand_is_put_right_and_said() {
+    let outside = Outside::new();
+    init(&outside, "first").await.unwrap();
+    let key = outside.keys()[0].key.clone();
+
+    outside.remove_keys();
+    assert_eq!(needed(&outside).await[..2], [StepId::Lease, StepId::KeyRegister]);
+    init(&outside, "second").await.unwrap();
+    assert_eq!(outside.keys()[0].key, key, "the same key is registered again");
+
+    outside.delete("Deployment", "argocd-repo-server");
+    outside.change("AppProject", "services", json!({"spec": {"sourceRepos": ["*"]}}));
+    let run = run_as(&outside, "third", Faults::default(), |_| {});
+    engine::run(&StepId::INIT, &run.world).await.unwrap();
+    let changed: Vec<(String, How)> = run
+        .events
+        .0
+        .lock()
+        .unwrap()
+        .iter()
+        .filter_map(|event| match event {
+            Event::Changed { object, how, .. } => Some((object.clone(), *how)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(
+        changed,
+        [("Deployment argocd/argocd-repo-server".to_owned(), How::Created), ("AppProject argocd/services".to_owned(), How::Updated)]
+    );
+    assert_converged(&outside, "drift").await;
+
+    outside.delete("Secret", "repo-acme-fleet");
+    init(&outside, "fourth").await.unwrap();
+    assert_eq!(outside.of_kind("Secret").len(), 1);
+    assert_eq!(needed(&outside).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn deploy_keys_that_are_disabled_stop_the_run_before_argo_cd_and_the_same_key_is_used_later() {
+    let outside = Outside::new();
+    outside.forbid_deploy_keys(true);
+    let failure = init(&outside, "first").await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Denied);
+    assert!(outside.of_kind("Deployment").is_empty());
+    let secret = outside.of_kind("Secret");
+    outside.forbid_deploy_keys(false);
+    init(&outside, "second").await.unwrap();
+    assert_eq!(outside.of_kind("Secret")[0].value()["stringData"], secret[0].value()["stringData"]);
+    assert_converged(&outside, "a refusal").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_with_write_access_is_refused_and_fixed_on_request() {
+    let outside = Outside::new();
+    init(&outside, "first").await.unwrap();
+    outside.let_keys_write();
+    assert_eq!(init(&outside, "second").await.unwrap_err().kind, Kind::Conflict);
+    let fixing = run_as(&outside, "third", Faults::default(), |wanted| wanted.fix_key = true);
+    engine::run(&StepId::INIT, &fixing.world).await.unwrap();
+    assert_converged(&outside, "fixing the key").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_foreign_key_with_our_title_stays() {
+    let outside = Outside::new();
+    outside.add_foreign_key("gitops-bootstrap staging 0c0ffee0");
+    init(&outside, "first").await.unwrap();
+    let keys = outside.keys();
+    assert_eq!(keys.len(), 2);
+    assert_eq!(keys[0].id, 7);
+    assert_ne!(keys[0].title, keys[1].title);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_runs_at_once_one_goes_on_and_the_others_stop() {
+    let outside = Outside::new();
+    let runs = (0..8).map(|number| {
+        let outside = outside.clone();
+        async move { init(&outside, &format!("run {number}")).await }
+    });
+    let results = futures::future::join_all(runs).await;
+    assert!(results.iter().any(Result::is_ok));
+    for failure in results.iter().filter_map(|result| result.as_ref().err()) {
+        assert_eq!(failure.kind, Kind::Locked, "{failure}");
+    }
+    assert_converged(&outside, "a race").await;
+    assert_eq!(outside.forge_writes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_with_a_time_in_the_future_or_with_rubbish_is_judged_by_what_is_observed() {
+    for renewed in ["2099-01-01T00:00:00.000000Z", "rubbish"] {
+        let outside = Outside::new();
+        outside.put(json!({
+            "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "gitops-bootstrap", "namespace": "argocd"},
+            "spec": {"holderIdentity": "somebody", "renewTime": renewed},
+        }));
+        init(&outside, "next").await.unwrap();
+        assert_converged(&outside, renewed).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_told_to_stop_gives_the_lock_back_and_is_continued() {
+    for step in StepId::INIT {
+        let outside = Outside::new();
+        let run = run_as(&outside, "stopped", Faults::default(), |_| {});
+        let (cancel, events) = (run.cancel.clone(), run.events.clone());
+        let stop = async {
+            loop {
+                tokio::task::yield_now().await;
+                let reached = events
+                    .0
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .any(|event| matches!(event, Event::StepStarted { step: started, .. } if *started == step));
+                if reached {
+                    return cancel.cancel();
+                }
+            }
+        };
+        let begin = tokio::time::Instant::now();
+        let (result, ()) = tokio::join!(engine::run(&StepId::INIT, &run.world), stop);
+        if let Err(failure) = result {
+            assert_eq!(failure.kind, Kind::Interrupted, "{step}: {failure}");
+        }
+        assert!(begin.elapsed() < Duration::from_secs(5), "{step}: stopped in {:?}", begin.elapsed());
+        let held = outside.of_kind("Lease").iter().any(|lease| lease.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty()));
+        assert!(!held, "{step}: the lock is free");
+        init(&outside, "again").await.unwrap();
+        assert_converged(&outside, step.name()).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_secrets_for_one_repository_are_a_conflict() {
+    let outside = Outside::new();
+    init(&outside, "first").await.unwrap();
+    let mut second = outside.of_kind("Secret")[0].clone().into_value();
+    second["metadata"]["name"] = "another".into();
+    outside.put(second);
+    let failure = init(&outside, "second").await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Conflict);
+    assert!(failure.message.contains("another"), "{failure}");
+}

@@ -1,0 +1,448 @@
+//! The ports in memory: an API server with the controllers that matter, a forge, its Git server, and keys that are the same in every run.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use gitops_bootstrap::domain::tree::Tree;
+use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryUrl, Resource};
+use gitops_bootstrap::error::{Failure, Result as Outcome};
+use gitops_bootstrap::event::{Event, Reporter};
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
+use gitops_bootstrap::ports::git::GitError;
+use gitops_bootstrap::ports::key_maker::KeyPair;
+use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+
+use super::fleet;
+
+/// Everything outside of the tool: what a killed run leaves behind for the next one.
+pub(crate) struct Outside {
+    state: Mutex<State>,
+    changes: broadcast::Sender<Change>,
+}
+
+struct State {
+    objects: BTreeMap<ObjectRef, Object>,
+    version: u64,
+    writes: Vec<String>,
+    keys: Vec<DeployKey>,
+    forge_writes: usize,
+    next_key: u8,
+    head: Commit,
+    tree: Tree,
+    deploy_keys_disabled: bool,
+}
+
+fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
+    match (resource.group(), resource.kind.as_str()) {
+        ("argoproj.io", kind) => {
+            let defined = state
+                .objects
+                .values()
+                .any(|object| object.kind() == "CustomResourceDefinition" && object.text("/spec/names/kind") == Some(kind));
+            defined.then_some(Scope::Namespaced)
+        }
+        ("cert-manager.io", _) => None,
+        (_, "Namespace" | "CustomResourceDefinition") => Some(Scope::Cluster),
+        _ => Some(Scope::Namespaced),
+    }
+}
+
+fn merge(into: &mut Value, from: &Value) {
+    match (into, from) {
+        (Value::Object(into), Value::Object(from)) => {
+            for (name, value) in from {
+                if value.is_null() {
+                    into.remove(name);
+                } else {
+                    merge(into.entry(name.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, from) => *into = from.clone(),
+    }
+}
+
+impl Outside {
+    pub(crate) fn new() -> Arc<Self> {
+        let head = fleet::commit('a');
+        let state = State {
+            objects: BTreeMap::new(),
+            version: 0,
+            writes: Vec::new(),
+            keys: Vec::new(),
+            forge_writes: 0,
+            next_key: 0,
+            tree: fleet::tree(&head),
+            head,
+            deploy_keys_disabled: false,
+        };
+        Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut State) -> T) -> T {
+        action(&mut self.state.lock().unwrap())
+    }
+
+    pub(crate) fn writes(&self) -> Vec<String> {
+        self.with(|state| state.writes.clone())
+    }
+
+    pub(crate) fn forge_writes(&self) -> usize {
+        self.with(|state| state.forge_writes)
+    }
+
+    pub(crate) fn keys(&self) -> Vec<DeployKey> {
+        self.with(|state| state.keys.clone())
+    }
+
+    pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
+        self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    pub(crate) fn remove_keys(&self) {
+        self.with(|state| state.keys.clear());
+    }
+
+    pub(crate) fn let_keys_write(&self) {
+        self.with(|state| state.keys.iter_mut().for_each(|key| key.read_only = false));
+    }
+
+    pub(crate) fn add_foreign_key(&self, title: &str) {
+        let key = pair(200).public;
+        self.with(|state| {
+            state.keys.push(DeployKey { id: 7, title: title.to_owned(), key, read_only: true, enabled: true, last_used: None })
+        });
+    }
+
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<Object> {
+        self.with(|state| state.objects.values().filter(|object| object.kind() == kind).cloned().collect())
+    }
+
+    pub(crate) fn delete(&self, kind: &str, name: &str) {
+        let gone = self.with(|state| {
+            let reference = state.objects.keys().find(|reference| reference.resource.kind == kind && reference.name == name).cloned();
+            reference.filter(|reference| state.objects.remove(reference).is_some())
+        });
+        let _ = self.changes.send(Change::Deleted(gone.expect("the object is there")));
+    }
+
+    pub(crate) fn change(&self, kind: &str, name: &str, patch: Value) {
+        let reference = self
+            .with(|state| state.objects.keys().find(|reference| reference.resource.kind == kind && reference.name == name).cloned())
+            .unwrap();
+        self.store(&reference, |object| merge(object, &patch));
+    }
+
+    pub(crate) fn put(&self, value: Value) {
+        let object = Object::new(value).unwrap();
+        self.store(&object.reference(), |stored| *stored = object.clone().into_value());
+    }
+
+    /// Changes an object as the API server does: a new version only if it differs; then lets the controllers act.
+    fn store(&self, reference: &ObjectRef, change: impl FnOnce(&mut Value)) -> Object {
+        let (object, changed) = self.with(|state| {
+            let before = state.objects.get(reference).cloned().map(Object::into_value);
+            let mut value =
+                before.clone().unwrap_or_else(|| json!({"metadata": {"uid": format!("uid-{}", reference.name), "generation": 1}}));
+            change(&mut value);
+            value["metadata"]["resourceVersion"] =
+                before.as_ref().map_or(Value::Null, |before| before["metadata"]["resourceVersion"].clone());
+            if before.as_ref() != Some(&value) {
+                state.version += 1;
+                value["metadata"]["resourceVersion"] = state.version.to_string().into();
+            }
+            let object = Object::new(value).unwrap();
+            let changed = state.objects.insert(reference.clone(), object.clone()) != Some(object.clone());
+            (object, changed)
+        });
+        if changed {
+            let _ = self.changes.send(Change::Applied(Arc::new(object.clone())));
+            self.control(&object);
+        }
+        object
+    }
+
+    /// The controllers: definitions become established, workloads run, and Argo CD syncs what it can reach.
+    fn control(&self, object: &Object) {
+        match object.kind() {
+            "CustomResourceDefinition" => {
+                drop(self.store(&object.reference(), |value| {
+                    value["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]})
+                }))
+            }
+            "Deployment" => drop(self.store(&object.reference(), |value| {
+                value["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
+            })),
+            "Application" => self.sync(object),
+            _ => {}
+        }
+    }
+
+    fn sync(&self, application: &Object) {
+        let (head, applications, reachable, running) = self.with(|state| {
+            let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
+            let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
+            let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
+            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
+            (state.head.clone(), state.tree.applications.clone(), reachable, running)
+        });
+        if !reachable || !running {
+            return;
+        }
+        self.store(&application.reference(), |value| {
+            if let Some(annotations) = value["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove("argocd.argoproj.io/refresh");
+            }
+            if let Some(fields) = value.as_object_mut() {
+                fields.remove("operation");
+            }
+            value["status"] = json!({
+                "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
+                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+            });
+        });
+        if application.name() == "argocd-app-of-apps" {
+            for child in applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
+                let reference = child.object.reference();
+                if self.with(|state| !state.objects.contains_key(&reference)) {
+                    self.store(&reference, |value| merge(value, child.object.value()));
+                }
+            }
+        }
+    }
+
+    fn write(&self, verb: &str, object: &ObjectRef) {
+        self.with(|state| state.writes.push(format!("{verb} {object}")));
+    }
+}
+
+/// The API server.
+pub(crate) struct MemoryCluster(pub(crate) Arc<Outside>);
+
+#[async_trait]
+impl Cluster for MemoryCluster {
+    async fn facts(&self) -> Result<ClusterFacts, ClusterError> {
+        Ok(facts())
+    }
+
+    async fn served(&self, resource: &Resource) -> Result<Option<Scope>, ClusterError> {
+        Ok(self.0.with(|state| is_served(state, resource)))
+    }
+
+    async fn get(&self, object: &ObjectRef) -> Result<Option<Object>, ClusterError> {
+        Ok(self.0.with(|state| state.objects.get(object).cloned()))
+    }
+
+    async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        let (label, value) = labels.and_then(|labels| labels.split_once('=')).unwrap_or_default();
+        let objects = self.0.of_kind(&resource.kind).into_iter();
+        Ok(objects
+            .filter(|object| namespace.is_none() || object.namespace() == namespace)
+            .filter(|object| label.is_empty() || object.label(label) == Some(value))
+            .collect())
+    }
+
+    async fn create(&self, object: &Object) -> Result<Object, ClusterError> {
+        let reference = object.reference();
+        if self.0.with(|state| state.objects.contains_key(&reference)) {
+            return Err(ClusterError::AlreadyExists(reference));
+        }
+        self.0.write("create", &reference);
+        Ok(self.0.store(&reference, |value| merge(value, object.value())))
+    }
+
+    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+        let reference = object.reference();
+        if self.0.with(|state| is_served(state, &reference.resource)).is_none() {
+            return Err(ClusterError::NotServed(reference.resource));
+        }
+        if options.dry_run {
+            let mut value = self.0.with(|state| state.objects.get(&reference).cloned()).map_or(json!({}), Object::into_value);
+            merge(&mut value, object.value());
+            return Ok(Object::new(value).unwrap());
+        }
+        self.0.write("apply", &reference);
+        Ok(self.0.store(&reference, |value| merge(value, object.value())))
+    }
+
+    async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
+        let reference = object.reference();
+        let there = self.0.with(|state| state.objects.get(&reference).cloned()).ok_or_else(|| ClusterError::NotFound(reference.clone()))?;
+        if there.resource_version() != object.resource_version() {
+            return Err(ClusterError::Stale(reference));
+        }
+        self.0.write("replace", &reference);
+        Ok(self.0.store(&reference, |value| *value = object.clone().into_value()))
+    }
+
+    async fn merge_patch(&self, object: &ObjectRef, patch: &Value) -> Result<Object, ClusterError> {
+        if self.0.with(|state| !state.objects.contains_key(object)) {
+            return Err(ClusterError::NotFound(object.clone()));
+        }
+        self.0.write("patch", object);
+        Ok(self.0.store(object, |value| merge(value, patch)))
+    }
+
+    async fn missing_rights(&self, _rights: &[Right]) -> Result<Vec<Right>, ClusterError> {
+        Ok(Vec::new())
+    }
+
+    fn watch(&self, resource: &Resource, _namespace: Option<&str>) -> BoxStream<'static, Result<Change, ClusterError>> {
+        let kind = resource.kind.clone();
+        let receiver = self.0.changes.subscribe();
+        let first = Change::Restarted(self.0.of_kind(&kind).into_iter().map(Arc::new).collect());
+        let changes =
+            futures::stream::unfold(receiver, |mut receiver| async move { receiver.recv().await.ok().map(|change| (change, receiver)) });
+        let changes = changes.filter(move |change| {
+            let about = match change {
+                Change::Applied(object) => object.kind() == kind,
+                Change::Deleted(reference) => reference.resource.kind == kind,
+                Change::Restarted(_) => true,
+            };
+            futures::future::ready(about)
+        });
+        futures::stream::once(async { first }).chain(changes).map(Ok).boxed()
+    }
+}
+
+pub(crate) fn facts() -> ClusterFacts {
+    ClusterFacts {
+        context: "memory".to_owned(),
+        server: "https://memory.invalid".to_owned(),
+        identity: Identity { kube_system_uid: "0c0ffee0-0000-4000-8000-000000000000".to_owned(), ca_sha256: None },
+        version: (1, 36),
+        git_version: "v1.36.1".to_owned(),
+    }
+}
+
+/// The forge.
+pub(crate) struct MemoryForge(pub(crate) Arc<Outside>);
+
+#[async_trait]
+impl Forge for MemoryForge {
+    fn name(&self) -> String {
+        "github.com/acme/fleet".to_owned()
+    }
+
+    async fn repository(&self) -> Result<RepositoryFacts, ForgeError> {
+        Ok(RepositoryFacts {
+            full_name: "acme/fleet".to_owned(),
+            default_branch: "main".to_owned(),
+            may_administer: true,
+            deploy_keys_allowed: None,
+            ssh_url: fleet::REPOSITORY.to_owned(),
+            web_url: "https://github.com/acme/fleet".to_owned(),
+            warnings: Vec::new(),
+        })
+    }
+
+    async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {
+        Ok(self.0.keys())
+    }
+
+    async fn register_key(&self, title: &str, key: &PublicKey) -> Result<DeployKey, ForgeError> {
+        self.0.with(|state| {
+            state.forge_writes += 1;
+            if state.deploy_keys_disabled {
+                return Err(ForgeError::DeployKeysDisabled("github.com/acme/fleet".to_owned()));
+            }
+            if state.keys.iter().any(|registered| registered.key == *key) {
+                return Err(ForgeError::KeyInUse);
+            }
+            let id = 100 + state.keys.len() as u64;
+            let key = DeployKey { id, title: title.to_owned(), key: key.clone(), read_only: true, enabled: true, last_used: None };
+            state.keys.push(key.clone());
+            Ok(key)
+        })
+    }
+
+    async fn delete_key(&self, id: u64) -> Result<(), ForgeError> {
+        self.0.with(|state| {
+            state.forge_writes += 1;
+            state.keys.retain(|key| key.id != id);
+        });
+        Ok(())
+    }
+
+    async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError> {
+        Err(ForgeError::RepositoryExists(self.name()))
+    }
+}
+
+/// The forge's Git server.
+pub(crate) struct MemoryRemote(pub(crate) Arc<Outside>);
+
+#[async_trait]
+impl Remote for MemoryRemote {
+    async fn branch_head(
+        &self,
+        _url: &RepositoryUrl,
+        _branch: &str,
+        key: &SecretString,
+        _hosts: &HostKeys,
+    ) -> Result<Option<Commit>, GitError> {
+        let key = public_half(key.expose_secret()).ok_or_else(|| GitError::Denied("github.com".to_owned()))?;
+        self.0.with(|state| match state.keys.iter().any(|registered| registered.key == key) {
+            true => Ok(Some(state.head.clone())),
+            false => Err(GitError::Denied("github.com".to_owned())),
+        })
+    }
+
+    async fn branch_head_as_person(
+        &self,
+        _folder: &std::path::Path,
+        _url: &RepositoryUrl,
+        _branch: &str,
+    ) -> Result<Option<Commit>, GitError> {
+        Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+}
+
+/// Keys from a counter: each run of a test makes the same ones.
+pub(crate) struct CountedKeys(pub(crate) Arc<Outside>);
+
+impl KeyMaker for CountedKeys {
+    fn generate(&self, _comment: &str) -> Outcome<KeyPair> {
+        let seed = self.0.with(|state| {
+            state.next_key += 1;
+            state.next_key
+        });
+        Ok(pair(seed))
+    }
+
+    fn public_half(&self, private: &SecretString) -> Option<PublicKey> {
+        public_half(private.expose_secret())
+    }
+}
+
+fn pair(seed: u8) -> KeyPair {
+    let pair = ssh_key::private::Ed25519Keypair::from_seed(&[seed; 32]);
+    let key = ssh_key::PrivateKey::from(pair);
+    let private = key.to_openssh(ssh_key::LineEnding::LF).map_err(|error| Failure::bug(error.to_string())).unwrap();
+    KeyPair {
+        public: PublicKey::from_openssh(&key.public_key().to_openssh().unwrap()).unwrap(),
+        private: SecretString::from(private.to_string()),
+    }
+}
+
+fn public_half(private: &str) -> Option<PublicKey> {
+    let key = ssh_key::PrivateKey::from_openssh(private).ok()?;
+    PublicKey::from_openssh(&key.public_key().to_openssh().ok()?).ok()
+}
+
+/// Keeps all events.
+#[derive(Clone, Default)]
+pub(crate) struct Recorded(pub(crate) Arc<Mutex<Vec<Event>>>);
+
+impl Reporter for Recorded {
+    fn on(&mut self, event: &Event) {
+        self.0.lock().unwrap().push(event.clone());
+    }
+}
