@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod plan;
 pub mod ports;
 pub mod preflight;
+pub mod render;
 pub mod report;
 pub mod sandbox;
 pub mod settings;
