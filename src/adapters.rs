@@ -1,7 +1,9 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
 pub mod connection;
+pub mod git;
 pub mod kubernetes;
 pub mod process;
+pub mod ssh_key;
 
 pub use connection::install_tls_provider;

@@ -18,6 +18,9 @@ const ERROR_LIMIT: usize = 1 << 20;
 /// How long a program may run if nothing else is said.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
+/// The environment variables that hold a forge's token. No program that is started here gets them, whoever else's environment it gets.
+pub const TOKEN_VARIABLES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+
 /// A program to run once.
 ///
 /// It inherits `PATH` and nothing else of the environment. Secrets have no place in its arguments or in its environment, since both can
