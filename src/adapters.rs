@@ -2,8 +2,10 @@
 
 pub mod connection;
 pub mod git;
+pub mod github;
 pub mod kubernetes;
 pub mod process;
 pub mod ssh_key;
+pub mod token;
 
 pub use connection::install_tls_provider;

@@ -1,7 +1,7 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod completions;
-mod connect;
+pub mod connect;
 pub mod init;
 pub mod man;
 pub mod new;
