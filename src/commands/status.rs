@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{Context, target};
-use crate::cli::Output;
+use super::{Context, connect};
 use crate::cli::status::Arguments;
+use crate::cli::{Output, Target};
 use crate::diagnose;
 use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{ClusterName, Object, Resource};
+use crate::domain::{ClusterName, Object, Resource, SandboxName};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::plan::diagnosis::{State, verdict};
@@ -20,11 +20,11 @@ use crate::steps::marker;
 
 /// Runs `status`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let again = target::flags(&arguments.target);
+    let again = flags(&arguments.target);
     let name = arguments.cluster.as_ref();
     let read = async {
-        let cluster = target::connect(&arguments.target, context).await?;
-        read(&cluster, name).await
+        let connected = connect::connect(&arguments.target, context).await?;
+        read(&connected.cluster, name).await
     };
     let found = tokio::select! {
         found = read => found?,
@@ -48,6 +48,16 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
         }
     }
     if status.converged { Ok(()) } else { Err(not_converged(&status, &again)) }
+}
+
+/// The flags that name `target` again in a command to type, with a blank before each.
+fn flags(target: &Target) -> String {
+    match (&target.context, target.sandbox) {
+        (_, true) if target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
+        (_, true) => format!(" --sandbox --sandbox-name {}", target.sandbox_name),
+        (Some(context), false) => format!(" --context {context}"),
+        (None, false) => String::new(),
+    }
 }
 
 fn send(status: &Status, context: &Context) -> Result<()> {
