@@ -78,7 +78,7 @@ async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     context.events.send(Event::Planned { steps: planned.clone() });
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
     let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
-    result::report(&world, &steps, &connected, &folder, begin.elapsed(), context).await
+    result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
