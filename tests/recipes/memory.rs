@@ -397,7 +397,6 @@ impl Remote for MemoryRemote {
 
     async fn branch_head_as_person(
         &self,
-        _folder: &std::path::Path,
         _url: &RepositoryUrl,
         _branch: &str,
     ) -> Result<Option<Commit>, GitError> {
