@@ -131,7 +131,11 @@ func (p *pod) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		command, err := p.command()
 		if err != nil {
-			p.wait(ctx, "CreateContainerConfigError", err)
+			reason := "CreateContainerError"
+			if isConfiguration(err) {
+				reason = "CreateContainerConfigError"
+			}
+			p.wait(ctx, reason, err)
 			continue
 		}
 		began := time.Now()
@@ -317,7 +321,7 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 		"ARGOCD_REPO_SERVER_CLIENT_CA_PATH="+root.path("/app/config/reposerver/mtls/client-ca.crt"),
 		// The address of a Unix socket must be short.
 		"ARGOCD_ASK_PASS_SOCK="+p.runner.folder.Path("run/"+string(p.object.UID)[:8]+".sock"),
-		"GITOPS_BOOTSTRAP_SSH_CONFIG="+p.runner.folder.Path("config/ssh_config"),
+		cluster.VariableSSHConfig+"="+p.runner.folder.Path("config/ssh_config"),
 	)
 	if prefix := p.program.clientPrefix; prefix != "" {
 		result = append(result,
