@@ -18,9 +18,10 @@ pub const OWN_MANAGER: &str = "gitops-bootstrap";
 /// By this annotation Argo CD marks what it manages; nobody else may set it, and an apply under Argo CD's name must not drop it.
 pub const TRACKING_ANNOTATION: &str = "argocd.argoproj.io/tracking-id";
 
-/// The managers under which `kubectl` records what a person does by hand, in the order of kubectl's own commands. `kubectl apply` is not among them: it
-/// says that somebody manages the object.
-const BY_HAND: [&str; 11] = [
+/// The managers under which is recorded what a person does by hand: with kubectl's commands, and in Argo CD's interface (`argocd-server`, which also makes the
+/// project `default` at its first start). `kubectl apply` is not among them: it says that somebody manages the object.
+const BY_HAND: [&str; 12] = [
+    "argocd-server",
     "kubectl-edit",
     "kubectl-patch",
     "kubectl-set",
