@@ -144,7 +144,8 @@ mod tests {
         let shell = Start { program: "/bin/sh".into(), arguments: vec!["-c".into()] };
         let tools = Tools::new(Some(shell), None).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let run = |script: &'static str| tools.run(Tool::Helm, folder.path(), vec![script.into()], &CancellationToken::new());
+        let cancel = CancellationToken::new();
+        let run = |script: &'static str| tools.run(Tool::Helm, folder.path(), vec![script.into()], &cancel);
         let home = run("echo $HOME").await.unwrap();
         assert_eq!(Path::new(home.trim()), tools.home.path());
         let failure = run("echo one >&2; echo two >&2; exit 1").await.unwrap_err();
