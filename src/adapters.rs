@@ -2,9 +2,13 @@
 
 pub mod connection;
 pub mod files;
+pub mod git;
+pub mod github;
 pub mod kubernetes;
 pub mod process;
 pub mod releases;
+pub mod ssh_key;
+pub mod token;
 pub mod tools;
 
 pub use connection::install_tls_provider;

@@ -1,6 +1,7 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod completions;
+pub mod connect;
 pub mod init;
 pub mod man;
 pub mod new;

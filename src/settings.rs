@@ -13,6 +13,8 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// The working directory.
     pub folder: PathBuf,
+    /// The command line, for the person who wants to type it again.
+    pub arguments: Vec<String>,
     /// Whether questions can be asked: standard input and standard error are terminals, and this is not a CI run.
     pub interactive: bool,
     /// Whether standard error is a terminal.
@@ -30,8 +32,18 @@ impl Environment {
             interactive: std::io::stdin().is_terminal() && stderr_is_terminal && !ci,
             stderr_is_terminal: stderr_is_terminal && !ci,
             folder: std::env::current_dir().unwrap_or_default(),
+            arguments: std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()).collect(),
             variables,
         }
+    }
+
+    /// The command line as it can be typed again.
+    pub fn command_line(&self) -> String {
+        let plain =
+            |text: &str| !text.is_empty() && text.chars().all(|character| character.is_alphanumeric() || "-_./:=@,+".contains(character));
+        let quoted = |text: &String| if plain(text) { text.clone() } else { format!("'{}'", text.replace('\'', "'\\''")) };
+        let arguments = self.arguments.iter().skip(1).map(quoted);
+        std::iter::once("gitops-bootstrap".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
     }
 
     /// A variable that is set and not empty.

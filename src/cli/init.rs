@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Wait for a lock that another run holds
     #[arg(long, help_heading = "Safety")]
     pub wait: bool,
+    /// Kill the run at a step, as `kill -9` would, to rehearse going on from there: STEP.before, STEP.sent or STEP.after
+    #[arg(long, value_name = "POINT", hide = true)]
+    pub kill_at: Option<String>,
     /// Longest time for the whole run
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = super::duration, env = "GITOPS_BOOTSTRAP_TIMEOUT", help_heading = "Safety")]
     pub timeout: Duration,

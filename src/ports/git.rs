@@ -58,8 +58,9 @@ pub trait Remote: Send + Sync {
         hosts: &HostKeys,
     ) -> Result<Option<Commit>, GitError>;
 
-    /// The same with whatever access the person has (agent, credential helper, configuration), for the check that the clone is what the remote serves.
-    async fn branch_head_as_person(&self, folder: &std::path::Path, url: &RepositoryUrl, branch: &str) -> Result<Option<Commit>, GitError>;
+    /// The same with whatever access the person has (agent, credential helper, configuration), for the check that the clone is what the
+    /// remote serves. Nothing is asked, and the clone's own configuration, which may name programs, plays no part.
+    async fn branch_head_as_person(&self, url: &RepositoryUrl, branch: &str) -> Result<Option<Commit>, GitError>;
 }
 
 /// Why Git failed.

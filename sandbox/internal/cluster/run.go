@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
@@ -37,6 +38,8 @@ const startTimeout = 3 * time.Minute
 // sandbox can be used. It returns an error that IsRunning knows if another supervisor runs the sandbox already.
 func Run(ctx context.Context, options Options, ready func(*State)) error {
 	folder := options.Folder
+	// What this process and its children write is for its owner alone.
+	syscall.Umask(0o077)
 	if err := folder.Prepare(); err != nil {
 		return err
 	}
@@ -86,8 +89,10 @@ type sandbox struct {
 	components *components
 	supervisor *supervisor.Supervisor
 
-	mutex sync.Mutex
-	state State
+	// saving keeps an older state from being written over a newer one.
+	saving sync.Mutex
+	mutex  sync.Mutex
+	state  State
 }
 
 // newSandbox prepares everything that the components read.
@@ -140,11 +145,11 @@ func newSandbox(options Options) (*sandbox, error) {
 	}}
 	sandbox.supervisor = supervisor.New(func(line string) {
 		options.Report(line)
-		if err := sandbox.current().Write(folder); err != nil {
+		if err := sandbox.save(); err != nil {
 			options.Report(err.Error())
 		}
 	})
-	return sandbox, sandbox.current().Write(folder)
+	return sandbox, sandbox.save()
 }
 
 // start brings the components up, each as soon as what it needs is there, and returns when the sandbox can be used.
@@ -182,6 +187,13 @@ func (s *sandbox) start(ctx context.Context) error {
 	s.mutex.Lock()
 	s.state.Ready = true
 	s.mutex.Unlock()
+	return s.save()
+}
+
+// save writes the state as it is now.
+func (s *sandbox) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
 	return s.current().Write(s.options.Folder)
 }
 

@@ -63,7 +63,8 @@ pub(super) fn object(transport: &Transport, answer: &Answer) -> Result<Object, C
 pub(super) fn refusal(transport: &Transport, answer: &Answer, subject: Subject<'_>) -> ClusterError {
     let status = status(answer);
     let (message, object) = match subject {
-        Subject::Sent(object, sent) => (without_secrets(&message(answer), sent), Some(object)),
+        Subject::Sent(object, sent) if object.resource.kind == "Secret" => (without_secrets(&message(answer), sent), Some(object)),
+        Subject::Sent(object, _) => (message(answer), Some(object)),
         Subject::Object(object) => (message(answer), Some(object)),
         Subject::Kind(_) => (message(answer), None),
     };
@@ -119,9 +120,6 @@ const SHORTEST_SECRET: usize = 12;
 
 /// The server's message without anything that stands in the Secret that was sent: servers and webhooks quote what they refuse.
 fn without_secrets(message: &str, sent: &Value) -> String {
-    if sent.get("kind").and_then(Value::as_str) != Some("Secret") {
-        return message.to_owned();
-    }
     let mut hidden = String::new();
     for field in ["data", "stringData"] {
         for text in sent.get(field).and_then(Value::as_object).into_iter().flatten().filter_map(|(_, value)| value.as_str()) {
@@ -133,21 +131,20 @@ fn without_secrets(message: &str, sent: &Value) -> String {
             }
         }
     }
-    let is_part = |character: char| character.is_ascii_alphanumeric() || matches!(character, '+' | '/' | '-' | '_');
-    let mut safe = String::with_capacity(message.len());
-    let mut word = String::new();
-    // The blank at the end closes the last word, and is taken off again.
-    for character in message.chars().chain([' ']) {
-        if is_part(character) {
-            word.push(character);
-            continue;
+    let characters: Vec<char> = message.chars().collect();
+    let mut withheld = vec![false; characters.len()];
+    for (at, window) in characters.windows(SHORTEST_SECRET).enumerate() {
+        if hidden.contains(&window.iter().collect::<String>()) {
+            withheld.iter_mut().skip(at).take(SHORTEST_SECRET).for_each(|character| *character = true);
         }
-        let secret = word.len() >= SHORTEST_SECRET && hidden.contains(&word);
-        safe.push_str(if secret { "[withheld]" } else { &word });
-        word.clear();
-        safe.push(character);
     }
-    safe.pop();
+    let mut safe = String::with_capacity(message.len());
+    for run in characters.iter().zip(&withheld).collect::<Vec<_>>().chunk_by(|(_, before), (_, after)| before == after) {
+        match run.first() {
+            Some((_, true)) => safe.push_str("[withheld]"),
+            _ => safe.extend(run.iter().map(|(character, _)| *character)),
+        }
+    }
     safe
 }
 
@@ -172,7 +169,7 @@ mod tests {
     #[test]
     fn a_refused_secret_is_never_quoted() {
         let key = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAE";
-        let secret = json!({ "kind": "Secret", "stringData": { "sshPrivateKey": format!("-----BEGIN-----\n{key}\n") } });
+        let secret = json!({ "stringData": { "sshPrivateKey": format!("-----BEGIN-----\n{key}\n") } });
         let message = format!("Secret \"repo\" is invalid: Invalid value: \"-----BEGIN-----\\n{key}\\n\" and part {}", &key[4..24]);
         let safe = without_secrets(&message, &secret);
         assert!(!safe.contains(&key[4..24]), "{safe}");
@@ -181,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_withheld_in_clear_and_in_base64() {
-        let secret = json!({ "kind": "Secret", "data": { "password": "Y29ycmVjdGhvcnNlYmF0dGVyeQ==" } });
+        let secret = json!({ "data": { "password": "Y29ycmVjdGhvcnNlYmF0dGVyeQ==" } });
         assert_eq!(without_secrets("no correcthorsebattery", &secret), "no [withheld]");
-        assert_eq!(without_secrets("no Y29ycmVjdGhvcnNlYmF0dGVyeQ==", &secret), "no [withheld]==");
+        assert_eq!(without_secrets("no Y29ycmVjdGhvcnNlYmF0dGVyeQ==", &secret), "no [withheld]");
     }
 }

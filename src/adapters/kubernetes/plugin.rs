@@ -13,15 +13,12 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::adapters::process::{ProcessError, Program};
+use crate::adapters::process::{ProcessError, Program, TOKEN_VARIABLES};
 use crate::event::Events;
 use crate::ports::cluster::ClusterError;
 
 /// How long a plugin may take; long enough for a login in the browser.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-
-/// Variables that a plugin has no business with.
-const WITHHELD: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
 /// What a plugin answers, as far as it is used.
 #[derive(Deserialize)]
@@ -59,7 +56,7 @@ pub(super) async fn add_credentials(
     });
     let own = plugin.env.iter().flatten().filter_map(|entry| Some((entry.get("name")?, entry.get("value")?)));
     let program = Program::new(&command)
-        .envs(environment.iter().filter(|(name, _)| !WITHHELD.contains(&name.as_str())))
+        .envs(environment.iter().filter(|(name, _)| !TOKEN_VARIABLES.contains(&name.as_str())))
         .envs(own)
         .env("KUBERNETES_EXEC_INFO", request.to_string())
         .args(plugin.args.iter().flatten())

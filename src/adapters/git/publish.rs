@@ -1,0 +1,124 @@
+//! Makes a new repository from a folder and pushes it, for `new` and for the sandbox's demonstration.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::ssh::{KeyOnly, explain, outside_of_clones, private_folder};
+use super::{as_person, complaint, failed, require_git, run, sealed};
+use crate::adapters::process::Program;
+use crate::domain::{Commit, HostKeys, RepositoryUrl};
+use crate::ports::git::GitError;
+
+/// How long a push may take.
+const PUSH_LIMIT: Duration = Duration::from_secs(300);
+
+/// Who a commit is by.
+#[derive(Clone, Debug)]
+pub struct Author {
+    /// Their name.
+    pub name: String,
+    /// Their address.
+    pub email: String,
+}
+
+/// With what a repository is pushed.
+#[derive(Clone, Copy)]
+pub enum Access<'a> {
+    /// With whatever the person with this environment has; nothing is asked.
+    Person(&'a BTreeMap<String, String>),
+    /// With one key and pinned host keys alone.
+    Key(&'a SecretString, &'a HostKeys),
+}
+
+/// A repository that was made here.
+#[derive(Clone, Debug)]
+pub struct NewRepository {
+    folder: PathBuf,
+}
+
+impl NewRepository {
+    /// Makes `folder` a repository whose first branch is `branch`; what is in it stays. Harmless on a repository.
+    pub async fn init(folder: &Path, branch: &str) -> Result<Self, GitError> {
+        require_git().await?;
+        // A push runs in another folder.
+        let folder = std::path::absolute(folder).map_err(|error| GitError::Other(format!("{}: {error}", folder.display())))?;
+        let repository = Self { folder };
+        repository.git(&["init", "--quiet", "--template=", "--initial-branch", branch, "--", "."]).await?;
+        Ok(repository)
+    }
+
+    /// Commits everything in the folder that is not ignored, and returns the commit.
+    pub async fn commit_all(&self, author: &Author, message: &str) -> Result<Commit, GitError> {
+        self.git(&["add", "--all", "--", "."]).await?;
+        let program = self.sealed().args(["commit", "--quiet", "--no-verify", "--cleanup=verbatim", "--message", message]);
+        let program = program.envs([("GIT_AUTHOR_NAME", &author.name), ("GIT_COMMITTER_NAME", &author.name)]);
+        let program = program.envs([("GIT_AUTHOR_EMAIL", &author.email), ("GIT_COMMITTER_EMAIL", &author.email)]);
+        run(program, |output| GitError::Other(complaint(output))).await?;
+        let head = self.git(&["rev-parse", "--verify", "HEAD"]).await?;
+        String::from_utf8_lossy(&head).trim().parse().map_err(|error| GitError::Other(format!("after a commit: {error}")))
+    }
+
+    /// The repository in `folder`, as it is.
+    pub fn open(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Sets `name` in the configuration of this repository alone.
+    pub async fn configure(&self, name: &str, value: &str) -> Result<(), GitError> {
+        self.git(&["config", "--local", name, value]).await.map(|_| ())
+    }
+
+    /// What the configuration of this repository alone says for `name`; none if it says nothing, or if there is no repository.
+    pub async fn configured(&self, name: &str) -> Result<Option<String>, GitError> {
+        let git_folder = self.folder.join(".git");
+        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--get", name]);
+        let output = program.run().await.map_err(|error| failed(&error))?;
+        Ok(output.is_success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+    }
+
+    /// Names the remote `origin`, whatever it was before.
+    pub async fn set_origin(&self, url: &RepositoryUrl) -> Result<(), GitError> {
+        self.git(&["config", "remote.origin.url", url.as_str()]).await?;
+        self.git(&["config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"]).await?;
+        Ok(())
+    }
+
+    /// Pushes `branch` to `url`, and lets it follow `origin` from then on. Never overwrites what is there.
+    pub async fn push(&self, url: &RepositoryUrl, branch: &str, access: Access<'_>) -> Result<(), GitError> {
+        let reference = format!("refs/heads/{branch}");
+        let refspec = format!("{reference}:{reference}");
+        let git_folder = self.folder.join(".git");
+        let push = |program: Program<'static>| {
+            let program = program.args(["--git-dir".as_ref(), git_folder.as_os_str()]);
+            program.args(["push", "--quiet", "--no-verify", "--", url.as_str(), &refspec]).within(PUSH_LIMIT)
+        };
+        match access {
+            Access::Key(key, hosts) => {
+                let connection = KeyOnly::prepare("ssh", key, hosts)?;
+                let program = sealed(connection.folder(), [("protocol.ssh.allow".to_owned(), "always".to_owned())]);
+                run(push(connection.applied_to(program)), |output| explain(url, output)).await?;
+            }
+            Access::Person(environment) => {
+                let folder = private_folder()?;
+                let program = outside_of_clones(as_person(folder.path(), environment), folder.path());
+                run(push(program), |output| explain(url, output)).await?;
+            }
+        }
+        self.git(&["config", &format!("branch.{branch}.remote"), "origin"]).await?;
+        self.git(&["config", &format!("branch.{branch}.merge"), &reference]).await?;
+        // A push to an address, as against one to a remote by its name, does not note what is there now.
+        self.git(&["update-ref", &format!("refs/remotes/origin/{branch}"), &reference]).await?;
+        Ok(())
+    }
+
+    fn sealed<'a>(&self) -> Program<'a> {
+        sealed(&self.folder, [])
+    }
+
+    async fn git(&self, arguments: &[&str]) -> Result<Vec<u8>, GitError> {
+        run(self.sealed().args(arguments), |output| GitError::Other(complaint(output))).await
+    }
+}

@@ -1,0 +1,128 @@
+//! From flags and environment to the cluster and the forge that are meant.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Context;
+use crate::adapters::kubernetes::{ConnectOptions, KubernetesCluster, contexts, kubeconfig_files};
+use crate::cli::Target;
+use crate::error::{Failure, Kind, Result};
+use crate::sandbox::{Sandbox, State, engine};
+
+/// How long passing faults of the API server are borne: an API server's restart.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// A cluster that was connected to.
+pub struct Connected {
+    /// The cluster.
+    pub cluster: KubernetesCluster,
+    /// The sandbox that it is in, if it is in one.
+    pub sandbox: Option<State>,
+}
+
+/// The sandbox that the flags name, running: started if there is none.
+pub async fn sandbox_up(target: &Target, context: &Context) -> Result<Option<State>> {
+    if !target.sandbox {
+        return Ok(None);
+    }
+    Ok(Some(named_sandbox(target, context).await?.up(context).await?))
+}
+
+/// The sandbox that the flags name, as it is; an error if it does not run.
+async fn sandbox_running(target: &Target, context: &Context) -> Result<Option<State>> {
+    if !target.sandbox {
+        return Ok(None);
+    }
+    let sandbox = named_sandbox(target, context).await?;
+    let state = sandbox.status(context).await?.filter(State::is_running);
+    let missing = || Failure::usage(format!("the sandbox `{}` does not run", sandbox.name())).hint("gitops-bootstrap sandbox up starts it");
+    Ok(Some(state.ok_or_else(missing)?))
+}
+
+async fn named_sandbox(target: &Target, context: &Context) -> Result<Sandbox> {
+    let name = target.sandbox_name.clone();
+    Sandbox::new(engine::locate(context).await?, name, context)
+}
+
+/// Where Argo CD is opened in the sandbox that the flags name, once it runs there.
+pub async fn argocd_url(target: &Target, context: &Context) -> Result<Option<String>> {
+    Ok(sandbox_running(target, context).await?.and_then(|state| state.argocd).map(|argocd| argocd.url))
+}
+
+/// Connects to the cluster that the flags name, for verbs that only look: a sandbox must be running.
+pub async fn connect(target: &Target, context: &Context) -> Result<Connected> {
+    let sandbox = sandbox_running(target, context).await?;
+    connect_to(target, sandbox, context, None).await
+}
+
+/// Connects to the cluster that the flags name, or to that of `sandbox`. On a terminal it asks which context is meant if that is not clear.
+pub async fn connect_to(target: &Target, sandbox: Option<State>, context: &Context, deadline: Option<Instant>) -> Result<Connected> {
+    let (kubeconfig, chosen) = match &sandbox {
+        Some(state) => (vec![state.kubeconfig.clone()], Some(state.context.clone())),
+        None => {
+            let files = files(target, context);
+            let chosen = match &target.context {
+                Some(chosen) => Some(chosen.clone()),
+                None => choose(&files, context).await?,
+            };
+            (files, chosen)
+        }
+    };
+    let options = ConnectOptions {
+        kubeconfig,
+        context: chosen,
+        allow_insecure_tls: target.allow_insecure_tls,
+        environment: context.environment.variables.clone(),
+        patience: PATIENCE,
+        deadline,
+        events: Some(context.events.clone()),
+    };
+    Ok(Connected { cluster: KubernetesCluster::connect(options).await?, sandbox })
+}
+
+fn files(target: &Target, context: &Context) -> Vec<PathBuf> {
+    kubeconfig_files(
+        target.kubeconfig.as_ref().map(|path| path.as_os_str()).filter(|path| *path != OsStr::new("")),
+        context.environment.home().as_deref(),
+    )
+}
+
+/// Asks which of several contexts is meant. There is no default: the current context is where the last command went, not where this one should go.
+async fn choose(files: &[PathBuf], context: &Context) -> Result<Option<String>> {
+    let choices = contexts(files)?;
+    if choices.len() < 2 || !context.environment.interactive {
+        return Ok(None);
+    }
+    let items: Vec<String> = choices
+        .iter()
+        .map(|choice| format!("{}  {}{}", choice.name, choice.server, if choice.current { "  (current)" } else { "" }))
+        .collect();
+    let place = ask(context, move || dialoguer::FuzzySelect::new().with_prompt("Which cluster?").items(&items).interact_opt()).await?;
+    match place.and_then(|place| choices.into_iter().nth(place)) {
+        Some(choice) => Ok(Some(choice.name)),
+        None => Err(Failure::new(Kind::Interrupted, "no cluster was chosen").hint("name it with `--context`")),
+    }
+}
+
+/// Asks a question while nothing else draws on the terminal.
+pub async fn ask<T: Send + 'static>(context: &Context, question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static) -> Result<T> {
+    let events = context.events.clone();
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut question = Some(question);
+        let mut answer = None;
+        events.suspend(&mut || answer = question.take().map(|question| question()));
+        answer
+    });
+    let answer = tokio::select! {
+        answer = asked => answer,
+        () = context.cancel.cancelled() => return Err(crate::steps::world::interrupted()),
+    };
+    match answer {
+        Ok(Some(Ok(answer))) => Ok(answer),
+        Ok(Some(Err(_))) => Err(crate::steps::world::interrupted()),
+        _ => Err(Failure::bug("a question was not asked")),
+    }
+}

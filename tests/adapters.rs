@@ -1,4 +1,0 @@
-//! The adapters against stand-ins on this machine: sealed, without the network.
-
-#[path = "adapters/kubernetes.rs"]
-mod kubernetes;

@@ -1,0 +1,7 @@
+//! The adapters against stand-ins on this machine: sealed, without the network.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail like the test")]
+
+mod git;
+mod github;
+mod kubernetes;

@@ -1,0 +1,13 @@
+//! End to end: the command line as people run it, on real control planes, real Argo CDs and a real forge.
+//!
+//! One binary, so that it is linked once; a module for each verb or promise. The first test that needs the engine builds it, if the machine
+//! has none yet.
+#![cfg(unix)]
+
+mod command_line;
+mod demo;
+mod engine_build;
+mod engine_sources;
+mod sandbox;
+#[path = "../support/mod.rs"]
+mod support;
