@@ -10,7 +10,7 @@ pub(crate) mod process;
 mod sandbox;
 
 pub(crate) use cli::{Cli, Ran};
-pub(crate) use engine::engine;
+pub(crate) use engine::{engine, library_context};
 pub(crate) use home::Home;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
 
