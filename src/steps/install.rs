@@ -1,7 +1,9 @@
 //! `crds` and `install`: the objects of Argo CD, as the commit has them.
 
-use futures::StreamExt as _;
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::apply::{self, Comparisons};
 use super::{Step, World};
@@ -9,7 +11,6 @@ use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::Result;
 use crate::plan::{StepId, Verdict};
-use crate::ports::cluster::Change;
 
 const CRD: &str = "CustomResourceDefinition";
 
@@ -20,11 +21,25 @@ const FIRST: [&str; 9] =
 /// Annotations by which Argo CD and Helm mark what they run before or after a sync: such objects come and go.
 const HOOKS: [&str; 2] = ["argocd.argoproj.io/hook", "helm.sh/hook"];
 
-/// Applies the custom resource definitions and waits until they are served.
+/// How long is waited at least before the server is asked again whether it serves a kind: a hundredth of what it takes.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// And at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Applies the custom resource definitions. It takes the server a moment to serve their kinds: [`Install`] waits for that, since no other object
+/// of Argo CD has to.
 pub struct Crds;
 
-/// Applies everything else.
+/// Applies everything else, and waits until the kinds of the definitions are served.
 pub struct Install;
+
+/// What looking at Argo CD's other objects brings.
+pub struct Seen {
+    comparisons: Comparisons,
+    /// The kinds of the definitions that the server does not serve yet.
+    unserved: Vec<Resource>,
+}
 
 impl Step for Crds {
     type Seen = Comparisons;
@@ -42,37 +57,53 @@ impl Step for Crds {
     }
 
     async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {
-        apply::apply(world, self.id(), seen.changes).await?;
-        until_served(world).await
+        apply::apply(world, self.id(), seen.changes).await
     }
 }
 
 impl Step for Install {
-    type Seen = Comparisons;
+    type Seen = Seen;
 
     fn id(&self) -> StepId {
         StepId::Install
     }
 
-    async fn look(&self, world: &World) -> Result<Comparisons> {
+    async fn look(&self, world: &World) -> Result<Seen> {
         let with_hooks = hooks_are_needed(world).await?;
         let mut objects: Vec<&Object> = others(world).filter(|object| with_hooks || !is_hook(object)).collect();
         objects.sort_by_key(|object| FIRST.iter().position(|kind| *kind == object.kind()).unwrap_or(FIRST.len()));
-        let seen = apply::look(world, objects).await?;
-        let skipped = seen.not_served.iter().map(|object| format!("{object}: the cluster does not serve {}", object.resource.api_version));
+        let comparisons = apply::look(world, objects).await?;
+        let mut unserved = Vec::new();
+        for resource in definitions(world).filter_map(defined) {
+            if world.cluster.served(&resource).await?.is_none() {
+                unserved.push(resource);
+            }
+        }
+        let skipped = comparisons.not_served.iter().filter(|object| !unserved.contains(&object.resource));
+        let skipped = skipped.map(|object| format!("{object}: the cluster does not serve {}", object.resource.api_version));
         world.note_skipped(skipped.collect());
-        Ok(seen)
+        Ok(Seen { comparisons, unserved })
     }
 
-    fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {
-        seen.verdict(world, "Argo CD")
+    fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
+        Ok(match seen.comparisons.verdict(world, "Argo CD")? {
+            Verdict::Satisfied { .. } if !seen.unserved.is_empty() => {
+                Verdict::needed(format!("{} of Argo CD's kinds are not served yet", seen.unserved.len()))
+            }
+            verdict => verdict,
+        })
     }
 
-    async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {
+    async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
         for left in world.skipped() {
             world.events.warn(format!("left to Argo CD: {left}"), None);
         }
-        apply::apply(world, self.id(), seen.changes).await
+        let changes = seen.comparisons.changes;
+        tokio::try_join!(apply::apply(world, self.id(), changes), until_served(world, &seen.unserved))?;
+        // What is of those kinds could not be sent before.
+        let late = others(world).filter(|object| seen.unserved.contains(&object.resource()));
+        let late = apply::look(world, late.collect()).await?;
+        if late.changes.is_empty() { Ok(()) } else { apply::apply(world, self.id(), late.changes).await }
     }
 }
 
@@ -97,56 +128,27 @@ async fn hooks_are_needed(world: &World) -> Result<bool> {
     Ok(world.cluster.get(&ObjectRef::namespaced("v1", "Secret", ARGOCD_NAMESPACE, "argocd-redis")).await?.is_none())
 }
 
-/// Waits until each definition is Established and its kind is listed by the server.
-async fn until_served(world: &World) -> Result<()> {
-    let mut open: Vec<(String, Resource)> = definitions(world).filter_map(defined).collect();
-    let mut changes = world.cluster.watch(&Resource::new("apiextensions.k8s.io/v1", CRD), None);
-    while !open.is_empty() {
-        let names = || open.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
-        world.waiting(StepId::Crds, format!("{} to be established", names()));
-        let established: Vec<String> = match world.wait(changes.next(), || format!("{} to be established", names())).await? {
-            Some(Ok(Change::Restarted(definitions))) => {
-                definitions.iter().filter(|definition| is_established(definition)).map(|definition| definition.name().to_owned()).collect()
-            }
-            Some(Ok(Change::Applied(definition))) if is_established(&definition) => vec![definition.name().to_owned()],
-            _ => continue,
-        };
-        let mut still_open = Vec::new();
-        for (name, resource) in open {
-            if !established.contains(&name) || !until_listed(world, &resource).await? {
-                still_open.push((name, resource));
-            }
+/// Waits until the server lists `kinds`, which it does once their definitions are Established (`customresource_discovery_controller.go` of
+/// Kubernetes). The list is asked for, since it cannot be watched; to watch the definitions themselves would bring each of them, half a megabyte
+/// and more, at every change of its conditions.
+async fn until_served(world: &World, kinds: &[Resource]) -> Result<()> {
+    let begin = Instant::now();
+    for kind in kinds {
+        let for_what = || format!("the server to serve {}", kind.kind);
+        world.waiting(StepId::Install, for_what());
+        while world.cluster.served(kind).await?.is_none() {
+            world.pause((begin.elapsed() / 10).clamp(SHORTEST_PAUSE, LONGEST_PAUSE), for_what).await?;
         }
-        open = still_open;
     }
     Ok(())
 }
 
-/// Discovery may lag behind the condition for a moment.
-async fn until_listed(world: &World, resource: &Resource) -> Result<bool> {
-    for _ in 0..100 {
-        if world.cluster.served(resource).await?.is_some() {
-            return Ok(true);
-        }
-        world.pause(std::time::Duration::from_millis(100), || format!("the server to list {}", resource.kind)).await?;
-    }
-    Ok(false)
-}
-
-/// The name of a definition, and the kind that it defines.
-fn defined(definition: &Object) -> Option<(String, Resource)> {
+/// The kind that a definition defines.
+fn defined(definition: &Object) -> Option<Resource> {
     let group = definition.text("/spec/group")?;
     let kind = definition.text("/spec/names/kind")?;
     let versions = definition.at("/spec/versions")?.as_array()?;
     let served = versions.iter().find(|version| version.get("served").and_then(Value::as_bool) == Some(true))?;
     let version = served.get("name")?.as_str()?;
-    Some((definition.name().to_owned(), Resource::new(&format!("{group}/{version}"), kind)))
-}
-
-fn is_established(definition: &Object) -> bool {
-    let conditions = definition.at("/status/conditions").and_then(Value::as_array);
-    conditions.into_iter().flatten().any(|condition| {
-        condition.get("type").and_then(Value::as_str) == Some("Established")
-            && condition.get("status").and_then(Value::as_str) == Some("True")
-    })
+    Some(Resource::new(&format!("{group}/{version}"), kind))
 }
