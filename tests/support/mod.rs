@@ -4,15 +4,22 @@
 
 mod cli;
 mod engine;
+mod fleet;
+pub(crate) mod forge;
 mod home;
 pub(crate) mod logs;
 pub(crate) mod process;
+mod running;
 mod sandbox;
+mod secrets;
 
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::engine;
+pub(crate) use fleet::Fleet;
 pub(crate) use home::Home;
+pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
+pub(crate) use secrets::Traces;
 
 use std::time::{Duration, Instant};
 
