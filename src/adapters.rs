@@ -1,11 +1,14 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
 pub mod connection;
+pub mod files;
 pub mod git;
 pub mod github;
 pub mod kubernetes;
 pub mod process;
+pub mod releases;
 pub mod ssh_key;
 pub mod token;
+pub mod tools;
 
 pub use connection::install_tls_provider;

@@ -1,13 +1,14 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod completions;
-mod connect;
+pub mod connect;
 pub mod init;
 pub mod man;
 pub mod new;
 pub mod render;
 pub mod sandbox;
 pub mod status;
+pub mod target;
 
 use tokio_util::sync::CancellationToken;
 

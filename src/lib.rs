@@ -6,6 +6,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod commands;
+pub mod diagnose;
 pub mod domain;
 pub mod engine;
 pub mod error;
@@ -14,6 +15,7 @@ pub mod manifest;
 pub mod plan;
 pub mod ports;
 pub mod preflight;
+pub mod render;
 pub mod report;
 pub mod sandbox;
 pub mod settings;

@@ -1,8 +1,10 @@
 //! Values in, documents out. Reads nothing but what is embedded in the binary. Pure.
 
+pub mod applications;
 pub mod declaration;
 pub mod fields;
 pub mod projects;
+pub mod scaffold;
 pub mod secrets;
 pub mod tree;
 pub mod yaml;

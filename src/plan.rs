@@ -1,9 +1,12 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
+pub mod cause;
 pub mod compare;
 pub mod diagnosis;
 pub mod managed_fields;
 pub mod plain_words;
+pub mod pod;
+pub mod status;
 pub mod step;
 pub mod tree;
 

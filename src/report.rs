@@ -7,11 +7,16 @@ mod failure;
 mod json;
 mod lines;
 mod sanitise;
+mod status;
 mod step;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod text;
 mod trace;
+mod tree;
+#[cfg(test)]
+mod tree_tests;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Instant;
@@ -22,8 +27,10 @@ use crate::event::Reporter;
 use crate::settings::Environment;
 
 pub use json::LONGEST_STRING;
+pub use summary::{Access, Key, Summary};
 pub use text::{Line, Look, Paint, page};
 pub use trace::trace;
+pub use tree::{FOLD, Shown};
 
 /// Where the time comes from.
 pub type Clock = Box<dyn Fn() -> Instant + Send>;
@@ -167,6 +174,18 @@ pub fn restore_terminal() {
 /// Writes a failure to standard error: for failures before there is a reporter. Reporters write [`crate::event::Event::Failed`] themselves.
 pub fn failure(failure: &Failure, style: &Style) {
     talk(&failure::failure(failure), style);
+}
+
+/// Writes the end of a successful run to standard error; nothing where only failures are wanted, or JSON.
+pub fn summary(summary: &Summary<'_>, style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&summary::summary(summary, style.stderr), style);
+    }
+}
+
+/// Writes what `status` found to standard output, for people.
+pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
+    show(&status::status(status, shown, style.stdout), style);
 }
 
 /// Writes lines for people to standard error.

@@ -2,6 +2,7 @@
 //!
 //! [`engine`] finds or builds the one program that holds all of it, [`Sandbox`] starts and ends one, and [`State`] says how it is reached.
 
+pub mod demo;
 pub mod engine;
 mod program;
 mod state;

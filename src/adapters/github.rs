@@ -57,6 +57,24 @@ struct User {
     login: String,
 }
 
+/// Whose a repository is.
+#[derive(Deserialize)]
+struct Owned {
+    owner: Owner,
+}
+
+#[derive(Deserialize)]
+struct Owner {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// An organisation's policy (docs.github.com, REST, "Get an organization").
+#[derive(Deserialize)]
+struct Organisation {
+    deploy_keys_enabled_for_repositories: Option<bool>,
+}
+
 impl GitHub {
     /// The repository of `options`. GitHub is not asked yet.
     ///
@@ -142,6 +160,12 @@ impl GitHub {
         }
     }
 
+    /// Whether the organisation allows deploy keys; none if it does not say, as to a token that is not an owner's.
+    async fn deploy_keys_allowed(&self) -> Option<bool> {
+        let answer = self.exchange.read(self.exchange.url(&["orgs", &self.owner])).await.ok()?;
+        answer.json::<Organisation>()?.deploy_keys_enabled_for_repositories
+    }
+
     async fn find(&self, key: &PublicKey) -> Result<Option<DeployKey>, ForgeError> {
         Ok(self.deploy_keys().await?.into_iter().find(|registered| &registered.key == key))
     }
@@ -169,7 +193,11 @@ impl Forge for GitHub {
         if answer.status != StatusCode::OK {
             return Err(self.refusal(&answer).await);
         }
-        answer.repository().ok_or_else(|| self.exchange.unintelligible(&answer, "repository"))
+        let mut facts = answer.repository().ok_or_else(|| self.exchange.unintelligible(&answer, "repository"))?;
+        if facts.may_administer && answer.json::<Owned>().is_some_and(|owned| owned.owner.kind == "Organization") {
+            facts.deploy_keys_allowed = self.deploy_keys_allowed().await;
+        }
+        Ok(facts)
     }
 
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {

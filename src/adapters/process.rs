@@ -21,6 +21,9 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// The environment variables that hold a forge's token. No program that is started here gets them, whoever else's environment it gets.
 pub const TOKEN_VARIABLES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
 
+/// Takes a line of output.
+type TakeLine<'a> = Box<dyn FnMut(&str) + Send + 'a>;
+
 /// A program to run once.
 ///
 /// It inherits `PATH` and nothing else of the environment. Secrets have no place in its arguments or in its environment, since both can
@@ -33,7 +36,7 @@ pub struct Program<'a> {
     input: Vec<u8>,
     output_limit: usize,
     time_limit: Duration,
-    on_error_line: Option<Box<dyn FnMut(&str) + Send + 'a>>,
+    on_error_line: Option<TakeLine<'a>>,
 }
 
 /// What a program left behind.
@@ -217,7 +220,7 @@ impl<'a> Program<'a> {
 }
 
 /// Reads the standard error to its end, keeps its beginning, and hands over each line.
-async fn listen(stderr: Option<impl AsyncRead + Unpin>, mut on_line: Option<Box<dyn FnMut(&str) + Send + '_>>) -> String {
+async fn listen(stderr: Option<impl AsyncRead + Unpin>, mut on_line: Option<TakeLine<'_>>) -> String {
     let mut kept = Vec::new();
     let mut line = Vec::new();
     let mut chunk = vec![0; 8192];

@@ -11,7 +11,9 @@ use tokio::time::Instant;
 use super::Context;
 use super::connect::{Connected, ask, connect_to, sandbox_up};
 use crate::adapters::git::{GitRemote, GitWorktree};
+use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::ssh_key::SshKeyMaker;
+use crate::adapters::token::{self, TokenSources};
 use crate::cli::init::Arguments;
 use crate::domain::{ClusterName, Commit, Declaration, HostKeys, RepositoryUrl};
 use crate::engine;
@@ -236,8 +238,45 @@ async fn forge(
     sandbox: Option<&State>,
     deadline: Instant,
 ) -> Result<Option<Arc<dyn Forge>>> {
-    let _ = (arguments, context, declaration, repository, sandbox, deadline);
-    Ok(None)
+    if arguments.paste_key {
+        return Ok(None);
+    }
+    let api = arguments.forge_api.as_deref().or_else(|| declaration.and_then(|declaration| declaration.repository.api.as_deref()));
+    let token = match sandbox {
+        Some(state) if arguments.token_file.is_none() => state.forge.token("admin")?,
+        _ => {
+            let host = GitHub::host(repository, api)?;
+            let sources = TokenSources {
+                file: arguments.token_file.as_deref(),
+                environment: &context.environment.variables,
+                host: &host,
+                interactive: context.environment.interactive,
+                events: &context.events,
+            };
+            match token::find(sources).await? {
+                Some(token) => {
+                    context.events.send(Event::Fact { name: "token", text: token.origin });
+                    token.secret
+                }
+                None if context.environment.interactive => return Ok(None),
+                None => return Err(without_token(&host)),
+            }
+        }
+    };
+    let options = GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline };
+    Ok(Some(Arc::new(GitHub::connect(options)?)))
+}
+
+fn without_token(host: &str) -> Failure {
+    Failure::usage(format!("there is no token for {host}"))
+        .because("the public half of the deploy key is registered by its API")
+        .hint(if host == "github.com" {
+            "set GITHUB_TOKEN, or log in with `gh auth login`"
+        } else {
+            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
+        })
+        .hint("or name a file with the token: `--token-file FILE`")
+        .hint("or let somebody register the key by hand: `--paste-key`")
 }
 
 fn tell_facts(facts: &ClusterFacts, commit: &str, context: &Context) {

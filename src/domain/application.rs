@@ -1,5 +1,8 @@
 //! An Application as Argo CD reports it (`pkg/apis/application/v1alpha1/types.go` of Argo CD).
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 use std::fmt;
 
 use serde::{Deserialize, Deserializer};
@@ -536,6 +539,89 @@ fn matches_pattern(pattern: &str, text: &str) -> bool {
             let mut characters = text.chars();
             characters.next().is_some_and(|found| wanted == '?' || wanted == found)
                 && matches_pattern(&pattern[wanted.len_utf8()..], characters.as_str())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn an_application_is_read_as_argo_cd_writes_it() {
+        let application = samples::read(samples::healthy("web"));
+        assert_eq!(application.reference.to_string(), "web");
+        assert_eq!(application.tracked_by.as_deref(), Some("services"));
+        assert_eq!((application.sync(), application.health()), (SyncStatus::Synced, HealthStatus::Healthy));
+        assert_eq!(application.operation().unwrap().phase, Phase::Succeeded);
+        assert_eq!(application.revisions().collect::<Vec<_>>(), [samples::COMMIT]);
+        assert_eq!(application.objects()[1].resource(), Resource::new("apps/v1", "Deployment"));
+        assert!(application.is_automated());
+    }
+
+    #[test]
+    fn null_words_of_later_versions_and_absent_fields_are_no_error() {
+        let strange = json!({"spec": {"sources": [], "project": "default"}, "status": {
+            "conditions": [], "health": {"status": "Hibernating"}, "sync": {"status": "Drifting"}, "operationState": {"phase": "Dreaming"},
+        }});
+        let mut document = samples::patched(samples::healthy("web"), &strange);
+        document["status"]["resources"] = serde_json::Value::Null;
+        document["spec"]["source"] = serde_json::Value::Null;
+        let application = samples::read(document);
+        assert_eq!((application.sync(), application.health()), (SyncStatus::Unknown, HealthStatus::Unknown));
+        assert_eq!(application.operation().unwrap().phase, Phase::Running);
+        assert!(application.objects().is_empty());
+    }
+
+    #[test]
+    fn what_is_not_an_application_is_refused_with_the_reason() {
+        let read = |document| Application::read(&Object::new(document).unwrap()).unwrap_err().to_string();
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}});
+        assert_eq!(read(pod), "Application web cannot be understood: it is a Pod of v1");
+        let broken = samples::patched(samples::healthy("web"), &json!({"status": {"resources": "none"}}));
+        assert!(read(broken).starts_with("Application web cannot be understood: status: invalid type"));
+    }
+
+    #[test]
+    fn only_an_application_of_the_fleets_branch_follows_it() {
+        let fleet: RepositoryUrl = "ssh://git@github.com/acme/fleet".parse().unwrap();
+        let follows =
+            |source| samples::read(samples::patched(samples::healthy("web"), &json!({"spec": {"source": source}}))).follows(&fleet, "main");
+        assert!(follows(json!({})));
+        assert!(follows(json!({"targetRevision": "HEAD"})));
+        assert!(!follows(json!({"targetRevision": "v1.2.3"})));
+        assert!(!follows(json!({"repoURL": "git@github.com:acme/other.git"})));
+        assert!(!follows(json!({"repoURL": "https://charts.example.org", "chart": "web"})));
+    }
+
+    #[test]
+    fn a_sync_window_is_about_whom_its_patterns_name() {
+        let project =
+            Object::new(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "services"}, "spec": {
+                "syncWindows": [
+                    {"kind": "deny", "schedule": "0 22 * * *", "duration": "8h", "applications": ["we*"]},
+                    {"kind": "allow", "schedule": "0 8 * * *", "duration": "1h", "namespaces": ["other"], "timeZone": "Europe/Berlin"},
+                ],
+            }}))
+            .unwrap();
+        let application = samples::read(samples::healthy("web")).with_windows(std::slice::from_ref(&project));
+        let windows: Vec<String> = application.windows.iter().map(ToString::to_string).collect();
+        assert_eq!(windows, ["deny from `0 22 * * *` for 8h (UTC)"]);
+        assert!(samples::read(samples::healthy("api")).with_windows(&[project]).windows.is_empty());
+    }
+
+    #[test]
+    fn patterns_match_as_a_shell_does() {
+        for (pattern, text, matches) in [
+            ("*", "", true),
+            ("a*c", "abbc", true),
+            ("a*c", "abb", false),
+            ("a?c", "aéc", true),
+            ("", "a", false),
+            ("*-prod", "web-prod", true),
+        ] {
+            assert_eq!(matches_pattern(pattern, text), matches, "{pattern} {text}");
         }
     }
 }

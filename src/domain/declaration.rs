@@ -7,6 +7,10 @@ use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
 
+/// The oldest minor release of Argo CD that is installed: `retry.refresh`, without which a newer commit would wait for the retries of an
+/// older one for ever, came with 3.2 (its resource definition of `Application`).
+const OLDEST_ARGOCD: (u32, u32) = (3, 2);
+
 /// The content of `gitops.yaml`. Made by `manifest::declaration::parse`, which checks it strictly.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -138,7 +142,12 @@ pub fn release_fault(version: &str) -> Option<&'static str> {
         let (release, pre) = rest.split_once('-').map_or((rest, None), |(release, pre)| (release, Some(pre)));
         release.split('.').count() == 3 && release.split('.').all(number) && pre.is_none_or(suffix)
     });
-    (!valid).then_some("is not a release of Argo CD; write it as in `v3.5.7`")
+    if !valid {
+        return Some("is not a release of Argo CD; write it as in `v3.5.7`");
+    }
+    let mut numbers = version.trim_start_matches('v').split('.').map(|number| number.parse::<u32>().unwrap_or_default());
+    let minor = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    (minor < OLDEST_ARGOCD).then_some("is older than v3.2.0, the first release with all that the rendered Applications use")
 }
 
 #[cfg(test)]
@@ -160,7 +169,7 @@ mod tests {
         for good in ["v3.5.7", "v3.6.0-rc1"] {
             assert_eq!(release_fault(good), None, "{good}");
         }
-        for bad in ["3.5.7", "v3.5", "v3.5.7/../x", "stable", "v3.5.x", "v3.5.7-", "v3.5.7-a/b"] {
+        for bad in ["3.5.7", "v3.5", "v3.5.7/../x", "stable", "v3.5.x", "v3.5.7-", "v3.5.7-a/b", "v3.1.9", "v2.14.0"] {
             assert!(release_fault(bad).is_some(), "{bad}");
         }
     }

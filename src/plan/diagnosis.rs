@@ -190,3 +190,216 @@ fn progressing(why: impl Into<String>) -> State {
 fn waiting(why: impl Into<String>) -> State {
     State::Waiting { why: why.into() }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::application::samples;
+
+    fn judged(patch: &Value) -> State {
+        let application = samples::read(samples::patched(samples::healthy("web"), patch));
+        verdict(&application, Some(&samples::COMMIT.parse().unwrap()))
+    }
+
+    fn kickable(cause: &str) -> State {
+        State::Stalled { cause: cause.to_owned(), kickable: true }
+    }
+
+    #[test]
+    fn synced_healthy_and_succeeded_at_the_commit_is_converged() {
+        assert_eq!(judged(&json!({})), State::Converged);
+    }
+
+    #[test]
+    fn a_commit_that_changed_nothing_for_an_application_needs_no_new_sync() {
+        assert_eq!(judged(&json!({"status": {"operationState": {"syncResult": {"revision": samples::OLD_COMMIT}}}})), State::Converged);
+    }
+
+    #[test]
+    fn an_application_that_found_everything_in_place_was_never_synced() {
+        assert_eq!(judged(&json!({"status": {"operationState": null}})), State::Converged);
+    }
+
+    #[test]
+    fn an_older_commit_is_not_converged_unless_none_is_expected() {
+        let older = json!({"status": {"sync": {"revision": samples::OLD_COMMIT}}});
+        assert_eq!(judged(&older), progressing("it is at 0123456789; Argo CD has not come to 4f2c9d1e0a yet"));
+        assert_eq!(verdict(&samples::read(samples::patched(samples::healthy("web"), &older)), None), State::Converged);
+    }
+
+    #[test]
+    fn one_of_several_sources_at_the_commit_is_enough() {
+        let several = json!({"status": {"sync": {"revision": null, "revisions": ["1.2.3", samples::COMMIT]}}});
+        assert_eq!(judged(&several), State::Converged);
+    }
+
+    #[test]
+    fn without_a_status_nothing_is_known() {
+        assert_eq!(judged(&json!({"status": null})), State::Unknown);
+        assert_eq!(
+            judged(&json!({"status": {"sync": {"status": "Unknown"}, "reconciledAt": null, "operationState": null}})),
+            State::Unknown
+        );
+    }
+
+    #[test]
+    fn an_application_that_goes_is_deleting_whatever_else_it_says() {
+        assert_eq!(judged(&json!({"metadata": {"deletionTimestamp": "2026-11-21T10:00:00Z"}})), State::Deleting);
+    }
+
+    #[test]
+    fn a_running_sync_says_what_it_waits_for() {
+        for (operation, why) in [
+            (json!({"phase": "Running", "message": ""}), "a sync is running"),
+            (
+                json!({"phase": "Running", "message": "waiting for healthy state of apps/Deployment/web"}),
+                "the sync waits for healthy state of apps Deployment web",
+            ),
+            (
+                json!({"phase": "Running", "retryCount": 2, "message":
+                    "one or more objects failed to apply, reason: namespaces \"web\" not found. Retrying attempt #2 at 10:31AM."}),
+                "sync attempt 2 failed and will be repeated: the namespace `web` is not there",
+            ),
+        ] {
+            assert_eq!(judged(&json!({"status": {"operationState": operation, "sync": {"status": "OutOfSync"}}})), progressing(why));
+        }
+    }
+
+    #[test]
+    fn a_sync_that_was_asked_for_is_about_to_begin() {
+        let asked = json!({"operation": {"sync": {}}, "status": {"operationState": {"phase": "Failed"}}});
+        assert_eq!(judged(&asked), progressing("a sync was asked for and is about to begin"));
+    }
+
+    #[test]
+    fn a_failed_sync_of_this_revision_is_stalled_and_may_be_kicked() {
+        let failed = json!({"status": {
+            "sync": {"status": "OutOfSync"},
+            "conditions": [{"type": "SyncError", "message": "Failed last sync attempt to 4f2c9d1e0a: one or more objects failed to apply (retried 5 times)."}],
+            "operationState": {"phase": "Failed", "retryCount": 5, "message": "one or more objects failed to apply (retried 5 times).", "syncResult": {"resources": [
+                {"group": "cert-manager.io", "version": "v1", "kind": "Certificate", "namespace": "web", "name": "tls", "status": "SyncFailed",
+                 "message": "The Kubernetes API could not find cert-manager.io/Certificate for requested resource web/tls. Make sure the \"Certificate\" CRD is installed on the destination cluster."},
+                {"version": "v1", "kind": "Service", "namespace": "web", "name": "web", "status": "SyncFailed", "message": "dry-run failed"},
+            ]}},
+        }});
+        let cause = "Certificate web/tls: the cluster does not know the kind Certificate: its resource definition (CRD) is not installed (and 1 more object)";
+        assert_eq!(judged(&failed), kickable(cause));
+    }
+
+    #[test]
+    fn a_failed_hook_stalls_an_application_that_looks_well() {
+        let hook = json!({"status": {"operationState": {"phase": "Failed", "message": "one or more synchronization tasks completed unsuccessfully", "syncResult": {"resources": [
+            {"group": "batch", "version": "v1", "kind": "Job", "namespace": "web", "name": "migrate", "hookPhase": "Failed", "hookType": "PostSync",
+             "message": "Job has reached the specified backoff limit"},
+        ]}}}});
+        assert_eq!(judged(&hook), kickable("hook Job web/migrate: Job has reached the specified backoff limit"));
+    }
+
+    #[test]
+    fn a_failed_sync_is_not_kicked_where_people_sync_by_hand() {
+        let by_hand = json!({"spec": {"syncPolicy": {"automated": {"enabled": false}}},
+            "status": {"operationState": {"phase": "Error", "message": "namespaces \"web\" not found", "syncResult": null}}});
+        assert_eq!(judged(&by_hand), State::Stalled { cause: "the namespace `web` is not there".to_owned(), kickable: false });
+    }
+
+    #[test]
+    fn a_failed_sync_of_an_older_revision_will_be_followed_by_a_new_one() {
+        let older = json!({"status": {"sync": {"status": "OutOfSync"}, "operationState": {"phase": "Failed", "syncResult": {"revision": samples::OLD_COMMIT}}}});
+        assert_eq!(judged(&older), progressing("the last sync failed; one of a newer revision is about to begin"));
+    }
+
+    #[test]
+    fn an_error_condition_fails_and_a_warning_does_not() {
+        let error = json!({"status": {"sync": {"status": "Unknown"}, "operationState": null, "conditions": [{"type": "ComparisonError", "message":
+            "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc = failed to list refs: ssh: handshake failed: ssh: unable to authenticate"}]}});
+        assert_eq!(judged(&error), State::Failed { cause: "the repository's server does not accept Argo CD's deploy key".to_owned() });
+        assert_eq!(
+            judged(&json!({"status": {"conditions": [{"type": "OrphanedResourceWarning", "message": "1 orphan"}]}})),
+            State::Converged
+        );
+    }
+
+    #[test]
+    fn what_differs_from_git_waits_for_whoever_may_sync_it() {
+        let differs = |policy: Value| {
+            json!({"spec": {"syncPolicy": policy}, "status": {"sync": {"status": "OutOfSync"}, "resources": [
+                {"version": "v1", "kind": "Service", "namespace": "web", "name": "web", "status": "OutOfSync"},
+            ]}})
+        };
+        assert_eq!(
+            judged(&differs(json!({"automated": null}))),
+            waiting("Service web/web differs from Git, and it is synced only by hand")
+        );
+        assert_eq!(
+            judged(&differs(json!({"automated": {"selfHeal": false}}))),
+            kickable("Service web/web differs from Git although it was synced, and `selfHeal` is off")
+        );
+        assert_eq!(
+            judged(&differs(json!({}))),
+            progressing("Service web/web differs from Git although it was synced; Argo CD is putting it right")
+        );
+    }
+
+    #[test]
+    fn what_left_git_waits_where_pruning_is_off() {
+        let left = json!({"spec": {"syncPolicy": {"automated": {"prune": false}}}, "status": {"sync": {"status": "OutOfSync"}, "resources": [
+            {"version": "v1", "kind": "Service", "namespace": "web", "name": "old", "status": "OutOfSync", "requiresPruning": true},
+        ]}});
+        assert_eq!(
+            judged(&left),
+            waiting("Service web/old differs from Git because it left Git, and removing is switched off for it (`prune: false`)")
+        );
+    }
+
+    #[test]
+    fn a_sync_window_is_named() {
+        let mut application = samples::read(samples::patched(
+            samples::healthy("web"),
+            &json!({"status": {"sync": {"status": "OutOfSync"}, "operationState": null}}),
+        ));
+        application.windows = vec![crate::domain::application::SyncWindow {
+            kind: "deny".to_owned(),
+            schedule: "0 22 * * *".to_owned(),
+            duration: "8h".to_owned(),
+            ..Default::default()
+        }];
+        let why =
+            "it differs from Git; its project `services` has a sync window that may hold it back: deny from `0 22 * * *` for 8h (UTC)";
+        assert_eq!(verdict(&application, None), waiting(why));
+    }
+
+    #[test]
+    fn health_decides_once_it_is_synced() {
+        for (health, state) in [
+            (json!({"status": "Progressing"}), progressing("one of its objects is not ready yet")),
+            (json!({"status": "Suspended"}), waiting("one of its objects is paused")),
+            (
+                json!({"status": "Degraded", "message": "quorum lost"}),
+                State::Failed { cause: "one of its objects does not work: quorum lost".to_owned() },
+            ),
+        ] {
+            assert_eq!(judged(&json!({"status": {"health": health}})), state);
+        }
+    }
+
+    #[test]
+    fn the_worst_object_is_named_where_argo_cd_keeps_its_health() {
+        let objects = json!({"status": {"health": {"status": "Degraded"}, "resources": [
+            {"version": "v1", "kind": "Service", "namespace": "web", "name": "web", "status": "Synced", "health": {"status": "Progressing"}},
+            {"group": "apps", "version": "v1", "kind": "Deployment", "namespace": "web", "name": "web", "status": "Synced",
+             "health": {"status": "Degraded", "message": "Deployment \"web\" exceeded its progress deadline"}},
+        ]}});
+        let cause = "Deployment web/web does not work: Deployment \"web\" exceeded its progress deadline";
+        assert_eq!(judged(&objects), State::Failed { cause: cause.to_owned() });
+    }
+
+    #[test]
+    fn an_application_that_is_skipped_waits() {
+        assert!(matches!(
+            judged(&json!({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}})),
+            State::Waiting { .. }
+        ));
+    }
+}

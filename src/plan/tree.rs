@@ -36,6 +36,8 @@ pub struct Node {
     pub parent: Option<ApplicationRef>,
     #[serde(skip)]
     children: Vec<usize>,
+    #[serde(skip)]
+    is_settled: bool,
 }
 
 impl ApplicationTree {
@@ -86,6 +88,13 @@ impl ApplicationTree {
                     nodes[index].parent = Some(nodes[parent].application.clone());
                     nodes[parent].children.push(index);
                 }
+            }
+        }
+        for index in 0..nodes.len() {
+            let mut at = Some(index).filter(|_| !nodes[index].state.is_converged());
+            while let Some(unsettled) = at.filter(|&at| nodes[at].is_settled) {
+                nodes[unsettled].is_settled = false;
+                at = parents[unsettled];
             }
         }
         Self { nodes, roots }
@@ -160,6 +169,7 @@ impl Node {
             state,
             parent: None,
             children: Vec::new(),
+            is_settled: true,
         }
     }
 
@@ -174,11 +184,96 @@ impl Node {
             state: State::Progressing { why: "the Application above it has not made it yet".to_owned() },
             parent: None,
             children: Vec::new(),
+            is_settled: true,
         }
+    }
+
+    /// Whether it and everything below it has converged.
+    pub const fn is_settled(&self) -> bool {
+        self.is_settled
     }
 
     /// The commit in its first 10 digits, or the chart version.
     pub fn short_revision(&self) -> Option<&str> {
         self.revision.as_deref().map(diagnosis::short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::domain::application::samples::{self, healthy, parent};
+
+    fn grown(documents: Vec<Value>) -> ApplicationTree {
+        let applications: Vec<(Application, State)> = documents
+            .into_iter()
+            .map(samples::read)
+            .map(|application| {
+                let state = diagnosis::verdict(&application, None);
+                (application, state)
+            })
+            .collect();
+        ApplicationTree::grow(&applications)
+    }
+
+    /// The tree as an outline: one name a line, two blanks for each level.
+    fn outline(tree: &ApplicationTree) -> String {
+        fn add(tree: &ApplicationTree, node: &Node, depth: usize, text: &mut String) {
+            text.push_str(&format!("{}{}\n", "  ".repeat(depth), node.application));
+            tree.children(node).for_each(|child| add(tree, child, depth + 1, text));
+        }
+        let mut text = String::new();
+        tree.roots().for_each(|root| add(tree, root, 0, &mut text));
+        text
+    }
+
+    #[test]
+    fn the_tree_follows_what_each_application_made() {
+        let tree = grown(vec![
+            healthy("web"),
+            parent("root", &["root", "services", "argocd"]),
+            parent("services", &["web", "later"]),
+            parent("argocd", &[]),
+            parent("foreign", &[]),
+        ]);
+        assert_eq!(outline(&tree), "foreign\nroot\n  argocd\n  services\n    later\n    web\n");
+        assert_eq!((tree.nodes().len(), tree.converged()), (6, 5), "`later` is declared and not made yet");
+    }
+
+    #[test]
+    fn the_tracking_annotation_places_what_nobody_lists() {
+        assert_eq!(outline(&grown(vec![parent("services", &[]), healthy("web")])), "services\n  web\n");
+    }
+
+    #[test]
+    fn a_circle_is_opened_and_shows_everyone_once() {
+        let tree = grown(vec![parent("b", &["c"]), parent("c", &["a"]), parent("a", &["b"]), parent("z", &["z"])]);
+        assert_eq!(outline(&tree), "a\n  b\n    c\nz\n");
+    }
+
+    #[test]
+    fn one_that_is_not_well_unsettles_all_above_it() {
+        let mut broken = healthy("web");
+        broken["status"]["health"]["status"] = "Degraded".into();
+        let tree = grown(vec![
+            parent("root", &["services", "argocd"]),
+            parent("services", &["web", "api"]),
+            parent("argocd", &[]),
+            broken,
+            healthy("api"),
+        ]);
+        let unsettled: Vec<&str> =
+            tree.nodes().iter().filter(|node| !node.is_settled()).map(|node| node.application.name.as_str()).collect();
+        assert_eq!(unsettled, ["root", "services", "web"]);
+    }
+
+    #[test]
+    fn thousands_in_one_chain_are_no_problem() {
+        let names: Vec<String> = (0..3_000).map(|number| format!("app-{number:05}")).collect();
+        let chain = names.iter().zip(names.iter().skip(1)).map(|(above, below)| parent(above, &[below])).collect();
+        let tree = grown(chain);
+        assert_eq!((tree.roots().len(), tree.nodes().len()), (1, 3_000));
     }
 }

@@ -88,7 +88,7 @@ fn over(paint: Paint, mark: &str, step: StepId, (paint_text, text): (Paint, &str
     let mut rows = Line::new().with(paint_text, text).rows(room).into_iter();
     let first = name.pad(at).then(rows.next().unwrap_or_default()).pad(look.width - TIME);
     let mut lines = vec![first.with(Paint::Faint, format!("{time:>TIME$}"))];
-    lines.extend(rows.map(|row| Line::of(" ".repeat(at)).then(row)));
+    lines.extend(rows.map(|row| Line::of(" ".repeat(at)).then(row).whole()));
     lines
 }
 

@@ -46,6 +46,7 @@ impl Look {
 pub struct Line {
     spans: Vec<(Paint, String)>,
     hanging: usize,
+    whole: bool,
 }
 
 impl From<Paint> for console::Style {
@@ -101,6 +102,13 @@ impl Line {
         self
     }
 
+    /// Never breaks the line, so that a command can be copied from it; the terminal wraps it.
+    #[must_use]
+    pub(super) fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
     /// Adds blanks until the line is `columns` wide.
     #[must_use]
     pub(super) fn pad(self, columns: usize) -> Self {
@@ -124,7 +132,12 @@ impl Line {
                 }
                 for word in part.split_inclusive(' ') {
                     let columns = console::measure_text_width(word.trim_end_matches(' '));
-                    if columns > 0 && used > self.hanging && used + columns > width && rows.last().is_some_and(Self::ends_with_blank) {
+                    if !self.whole
+                        && columns > 0
+                        && used > self.hanging
+                        && used + columns > width
+                        && rows.last().is_some_and(Self::ends_with_blank)
+                    {
                         used = self.break_row(&mut rows);
                     }
                     used += console::measure_text_width(word);

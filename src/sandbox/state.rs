@@ -1,7 +1,7 @@
 //! What the engine says of a sandbox.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 use zeroize::Zeroizing;
@@ -123,20 +123,27 @@ impl Forge {
     /// The token with the rights called `name`, as in `admin`.
     pub fn token(&self, name: &str) -> Result<SecretString> {
         let path = self.tokens.get(name).ok_or_else(|| Failure::bug(format!("the sandbox's forge has no token `{name}`")))?;
-        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| unreadable(path, &error))?;
+        let text = read(path).map(Zeroizing::new)?;
         Ok(SecretString::from(text.trim()))
     }
 
-    /// The text of the known-hosts file.
-    pub fn known_hosts_text(&self) -> Result<String> {
-        std::fs::read_to_string(&self.known_hosts).map_err(|error| unreadable(&self.known_hosts, &error))
+    /// The private key of a person who may push to every repository, in OpenSSH's format.
+    pub fn user_key(&self) -> Result<SecretString> {
+        read(&self.user_key).map(SecretString::from)
+    }
+
+    /// The host keys of the SSH server, as lines of a known-hosts file.
+    pub fn host_key_lines(&self) -> Result<Vec<String>> {
+        Ok(read(&self.known_hosts)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 }
 
-fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Failure {
-    Failure::usage(format!("cannot read `{}` of the sandbox", path.display()))
-        .because(error)
-        .hint("make the sandbox anew: `gitops-bootstrap sandbox down`, then `gitops-bootstrap sandbox up`")
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::usage(format!("cannot read `{}` of the sandbox", path.display()))
+            .because(error)
+            .hint("make the sandbox anew: `gitops-bootstrap sandbox down`, then `gitops-bootstrap sandbox up`")
+    })
 }
 
 #[cfg(test)]

@@ -310,10 +310,12 @@ async fn what_no_api_server_answers_is_not_understood_and_not_asked_for_again() 
         (200, " ".repeat((64 << 20) + 1)),
     ] {
         let shown: String = text.chars().take(30).collect();
+        let too_large = text.len() > 64 << 20;
         let (cluster, requests) = cluster(move |_| Say::Text(code, text.clone()));
         let error = cluster.get(&config_map("a").reference()).await.unwrap_err();
         assert!(matches!(error, ClusterError::Unintelligible { .. }), "{code} {shown}: {error}");
         assert!(!error.to_string().contains("hello"), "a page is not quoted: {error}");
+        assert_eq!(error.to_string().contains("more than 64 MiB"), too_large, "{error}");
         assert_eq!(calls(&requests).len(), 1, "{code} {shown}");
     }
 }
@@ -540,4 +542,62 @@ async fn a_server_that_is_not_there_is_given_up_soon() {
     options.patience = Duration::from_millis(400);
     let error = KubernetesCluster::connect(options).await.unwrap().facts().await.unwrap_err();
     assert_eq!(error, ClusterError::Transient { server: address, message: "the connection was refused".to_owned(), retry_after: None });
+}
+
+const CA: &str = include_str!("tls/ca.pem");
+const OTHER_CA: &str = include_str!("tls/other-ca.pem");
+
+/// An API server over TLS that answers everything with 404, and counts the bytes that reach it inside TLS.
+///
+/// Its certificate is in `tls/`, signed by `tls/ca.pem`, for 127.0.0.1 and for a hundred years; made with `openssl req -x509 -newkey ec` and
+/// `openssl x509 -req`.
+fn tls_server() -> (String, Arc<Mutex<usize>>) {
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use std::io::{Read as _, Write as _};
+    gitops_bootstrap::adapters::install_tls_provider();
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let received = Arc::new(Mutex::new(0));
+    let count = received.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let connection = rustls::ServerConnection::new(config.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream);
+            let mut request = [0; 4096];
+            if let Ok(bytes) = stream.read(&mut request) {
+                *count.lock().unwrap() += bytes;
+                let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            }
+        }
+    });
+    (address, received)
+}
+
+async fn connect_with_ca(server: &str, ca: &str) -> KubernetesCluster {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), ca).unwrap();
+    let text = json!({
+        "clusters": [{ "name": "c", "cluster": { "server": server, "certificate-authority": "ca.pem" } }],
+        "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "me" } }],
+        "users": [{ "name": "me", "user": { "token": "t0ken" } }],
+    });
+    let file = folder.path().join("kubeconfig");
+    std::fs::write(&file, text.to_string()).unwrap();
+    KubernetesCluster::connect(ConnectOptions { kubeconfig: vec![file], ..ConnectOptions::default() }).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_server_of_another_authority_is_not_trusted_and_gets_no_credentials() {
+    let (server, received) = tls_server();
+    let kind = Resource::new("v1", "ConfigMap");
+    let error = connect_with_ca(&server, OTHER_CA).await.served(&kind).await.unwrap_err();
+    assert!(matches!(&error, ClusterError::Untrusted { message, .. } if message.contains("does not verify")), "{error}");
+    assert_eq!(*received.lock().unwrap(), 0);
+    assert_eq!(connect_with_ca(&server, CA).await.served(&kind).await, Ok(None));
+    assert!(*received.lock().unwrap() > 0);
 }

@@ -93,7 +93,7 @@ fn a_component_that_died_is_restarted_and_reported() {
 
 #[test]
 fn keys_tokens_and_kubeconfigs_are_closed_to_others() {
-    let sandbox = TestSandbox::start();
+    let sandbox = TestSandbox::shared();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     let state = &sandbox.state;
     assert_eq!(mode(&state.folder), 0o700);
@@ -148,6 +148,26 @@ fn the_audit_log_has_who_changed_what_and_leaves_out_what_changes_nothing() {
     let changes = mutations(&sandbox.state, "kubectl/");
     let changes: Vec<_> = changes.iter().map(|change| (change.verb.as_str(), change.object.as_str(), change.status)).collect();
     assert_eq!(changes, [("create", "namespaces/seen", 201)]);
+}
+
+#[test]
+fn status_says_how_all_of_it_is_reached() {
+    let sandbox = TestSandbox::shared();
+    let ran = sandbox.cli(&["sandbox", "status"]).run().exits(0);
+    for text in
+        [&sandbox.state.server, &sandbox.state.forge.api, &sandbox.state.kubeconfig.display().to_string(), "kube-apiserver", "ready"]
+    {
+        assert!(ran.stdout.contains(text), "{text}\n{ran}");
+    }
+    assert_eq!(sandbox.cli(&["sandbox", "logs"]).run().exits(0).stdout.lines().filter(|name| *name == "kube-apiserver").count(), 1);
+}
+
+#[test]
+fn kubectl_keeps_its_streams_and_its_exit_status() {
+    let sandbox = TestSandbox::shared();
+    assert!(sandbox.kubectl(&["get", "nodes", "--no-headers"]).lines().count() >= 3);
+    let ran = sandbox.cli(&["sandbox", "kubectl", "--", "get", "no-such-kind"]).run().exits(1);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("no-such-kind"), "{ran}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 
 use gitops_bootstrap::sandbox::State;
 
@@ -59,6 +59,17 @@ impl TestSandbox {
             panic!("the sandbox did not start\n{}", std::fs::read_to_string(home.path().join(MESSAGES)).unwrap_or_default());
         };
         Self { state, child, home, _slots: slots }
+    }
+
+    /// The one that all tests share which only read: started by the first, ended after the last.
+    pub(crate) fn shared() -> Arc<Self> {
+        static SHARED: Mutex<Weak<TestSandbox>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let started = Arc::new(Self::start());
+            *shared = Arc::downgrade(&started);
+            started
+        })
     }
 
     /// Its home folder.

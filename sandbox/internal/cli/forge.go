@@ -42,7 +42,7 @@ func newForgeServe() *cobra.Command {
 			return err
 		}
 		return forge.Serve(command.Context(), forge.Options{
-			Folder: folder.Path("forge"), HTTP: http, SSH: ssh, RequestLog: folder.Path("logs/forge.jsonl"),
+			Folder: folder.Path("forge"), Owner: "demo", HTTP: http, SSH: ssh, RequestLog: folder.Path("logs/forge.jsonl"),
 		})
 	}
 	return command

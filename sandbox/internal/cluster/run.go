@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
@@ -37,6 +38,8 @@ const startTimeout = 3 * time.Minute
 // sandbox can be used. It returns an error that IsRunning knows if another supervisor runs the sandbox already.
 func Run(ctx context.Context, options Options, ready func(*State)) error {
 	folder := options.Folder
+	// What this process and its children write is for its owner alone.
+	syscall.Umask(0o077)
 	if err := folder.Prepare(); err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 		os.WriteFile(os.Getenv("MARK"), []byte(fmt.Sprint(os.Getpid())), 0o600)
-		select {}
+		time.Sleep(time.Hour)
 	case "fail":
 		os.Exit(3)
 	case "parent":
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 			Name: "grandchild", Path: os.Args[0], Arguments: os.Args[:1], Log: os.Getenv("MARK") + ".log",
 			Environment: []string{"CHILD=serve", "MARK=" + os.Getenv("MARK")}, Records: os.Getenv("RECORDS"),
 		})
-		select {}
+		time.Sleep(time.Hour)
 	}
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::ssh::{KeyOnly, explain, outside_of_clones, private_folder};
-use super::{as_person, complaint, require_git, run, sealed};
+use super::{as_person, complaint, failed, require_git, run, sealed};
 use crate::adapters::process::Program;
 use crate::domain::{Commit, HostKeys, RepositoryUrl};
 use crate::ports::git::GitError;
@@ -59,6 +59,24 @@ impl NewRepository {
         run(program, |output| GitError::Other(complaint(output))).await?;
         let head = self.git(&["rev-parse", "--verify", "HEAD"]).await?;
         String::from_utf8_lossy(&head).trim().parse().map_err(|error| GitError::Other(format!("after a commit: {error}")))
+    }
+
+    /// The repository in `folder`, as it is.
+    pub fn open(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Sets `name` in the configuration of this repository alone.
+    pub async fn configure(&self, name: &str, value: &str) -> Result<(), GitError> {
+        self.git(&["config", "--local", name, value]).await.map(|_| ())
+    }
+
+    /// What the configuration of this repository alone says for `name`; none if it says nothing, or if there is no repository.
+    pub async fn configured(&self, name: &str) -> Result<Option<String>, GitError> {
+        let git_folder = self.folder.join(".git");
+        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--get", name]);
+        let output = program.run().await.map_err(|error| failed(&error))?;
+        Ok(output.is_success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
     }
 
     /// Names the remote `origin`, whatever it was before.

@@ -104,6 +104,7 @@ impl Answer {
             full_name: repository.full_name,
             default_branch: repository.default_branch.unwrap_or_default(),
             may_administer: repository.permissions.is_some_and(|permissions| permissions.admin),
+            deploy_keys_allowed: None,
             ssh_url: repository.ssh_url,
             web_url: repository.html_url,
             warnings: self.warnings(),
@@ -279,7 +280,7 @@ mod tests {
         let warnings = |headers: &[(&str, &str)]| answer(200, &[&[date], headers].concat(), "").warnings().len();
         assert_eq!(warnings(&[("x-oauth-scopes", "repo, admin:org")]), 1);
         assert_eq!(warnings(&[("github-authentication-token-expiration", "2026-11-27 11:00:00 UTC")]), 1);
-        assert_eq!(warnings(&[("github-authentication-token-expiration", "2026-11-28 03:00:00 -0800")]), 1);
+        assert_eq!(warnings(&[("github-authentication-token-expiration", "2026-11-28 03:00:00 -0700")]), 1);
         assert_eq!(warnings(&[("github-authentication-token-expiration", "2026-11-29 11:00:00 UTC"), ("x-oauth-scopes", "")]), 0);
     }
 

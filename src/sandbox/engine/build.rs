@@ -54,8 +54,11 @@ const VARIABLES: [&str; 38] = [
     "GIT_SSL_CAINFO",
 ];
 
-/// The engine and what is written while it is linked.
+/// The engine and what is written while it is linked, in bytes.
 const LEAST_SPACE: u64 = 1 << 30;
+
+/// What Go keeps of a build from nothing, in bytes (4 GB were measured). Most of it may be there from before, so that less is no failure yet.
+const CACHE_SPACE: u64 = 5 << 30;
 
 /// How often the lock of another process that builds is tried.
 const LOCK_INTERVAL: Duration = Duration::from_millis(200);
@@ -88,7 +91,15 @@ pub(super) async fn build(store: &Store, context: &Context) -> Result<PathBuf> {
             .variable("GOTMPDIR", &temporary)
             .variable("GIT_TERMINAL_PROMPT", "0")
     };
-    check_version(go(&["env", "GOVERSION"]), context).await?;
+    let cache = check_version(go(&["env", "GOVERSION", "GOCACHE"]), context).await?;
+    if let Some(free) = free_space(&cache).filter(|free| *free < CACHE_SPACE) {
+        let message = format!(
+            "only {} MB are free in Go's cache, `{}`; building the sandbox's engine may need 4 GB there",
+            free >> 20,
+            cache.display()
+        );
+        context.events.warn(message, Some("set GOCACHE to a folder on a disk with more space".to_owned()));
+    }
     compile(go(&["run", "./cmd/build", "-o", FILE_NAME]), context).await?;
 
     let path = store.path();
@@ -141,24 +152,31 @@ async fn lock(folder: &Path, context: &Context) -> Result<File> {
 }
 
 fn check_space(folder: &Path) -> Result<()> {
-    match fs4::available_space(folder) {
-        Ok(free) if free < LEAST_SPACE => Err(Failure::usage(format!(
+    match free_space(folder) {
+        Some(free) if free < LEAST_SPACE => Err(Failure::usage(format!(
             "there is too little space to build the sandbox's engine: {} MB are free in `{}`, {} MB are needed",
             free >> 20,
             folder.display(),
             LEAST_SPACE >> 20
         ))
         .hint("free some space, or set XDG_CACHE_HOME to a folder on another disk")),
-        // A file system that does not say has its own word when it is full.
         _ => Ok(()),
     }
 }
 
-async fn check_version(program: Program, context: &Context) -> Result<()> {
+/// How many bytes are free where `path` is or will be; none if the file system does not say, which has its own word when it is full.
+fn free_space(path: &Path) -> Option<u64> {
+    path.ancestors().find(|path| path.exists()).and_then(|path| fs4::available_space(path).ok())
+}
+
+/// Refuses a Go that is too old, else returns the folder of its cache.
+async fn check_version(program: Program, context: &Context) -> Result<PathBuf> {
     let finished = program.run(&context.cancel, |_| {}).await.map_err(program_failure)?;
-    let version = String::from_utf8_lossy(&finished.output).trim().to_owned();
-    if finished.success && is_new_enough(&version, sources::oldest_go()) {
-        return Ok(());
+    let output = String::from_utf8_lossy(&finished.output);
+    let mut lines = output.lines();
+    let (version, cache) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    if finished.success && is_new_enough(version, sources::oldest_go()) {
+        return Ok(PathBuf::from(cache));
     }
     let failure = Failure::usage(format!("the Go on the PATH is too old: the sandbox's engine needs {}", sources::oldest_go()));
     let failure = if finished.success {
