@@ -24,6 +24,17 @@ impl Fleet {
         fleet
     }
 
+    /// Another clone of it, beside it.
+    #[track_caller]
+    pub(crate) fn copy(&self, name: &str) -> Self {
+        let copy = Self { folder: self.home.join(name), home: self.home.clone() };
+        self.git(&["clone", "--quiet", ".", copy.folder.to_str().unwrap()]);
+        for setting in ["core.sshCommand", "remote.origin.url"] {
+            copy.git(&["config", setting, &self.git(&["config", setting])]);
+        }
+        copy
+    }
+
     /// Where it is.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

@@ -3,6 +3,7 @@
 //! A test sees nothing of the machine but its `PATH`: it has a home folder of its own, and every service that it talks to is on loopback.
 
 mod cli;
+pub(crate) mod cluster;
 mod engine;
 mod fleet;
 pub(crate) mod forge;

@@ -38,6 +38,11 @@ impl Running {
         self.child.id()
     }
 
+    /// Whether it is over.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits for an event, and skips those before it.
     #[track_caller]
     pub(crate) fn until(&mut self, what: &str, limit: Duration, is_it: impl Fn(&Value) -> bool) -> Value {
