@@ -8,7 +8,6 @@ pub mod new;
 pub mod render;
 pub mod sandbox;
 pub mod status;
-pub mod target;
 
 use tokio_util::sync::CancellationToken;
 

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub use self::changes::Changes;
@@ -76,7 +77,24 @@ impl Sources {
                 .hint("`gitops-bootstrap new` writes it; `repository.source` in gitops.yaml names it"));
         }
         let files = files.into_iter().map(|file| (file.path, file.content)).collect();
-        Ok(Self { fleet: fleet.to_owned(), declaration: declaration.clone(), files })
+        let sources = Self { fleet: fleet.to_owned(), declaration: declaration.clone(), files };
+        sources.check_argocd()?;
+        Ok(sources)
+    }
+
+    /// Refuses an install manifest of Argo CD that is not the pinned one.
+    fn check_argocd(&self) -> Result<()> {
+        let path = self.folder(&["infrastructure", "argocd", "install.yaml"])?;
+        let Some(content) = self.files.get(&path) else { return Ok(()) };
+        let found: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = &self.declaration.argocd.sha256;
+        if &found == pinned {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Unverified, format!("`{path}` is not the manifest that gitops.yaml pins"))
+            .because(format!("its SHA-256 is {found}"))
+            .because(format!("`argocd.sha256` in gitops.yaml is {pinned}"))
+            .hint("put the released file back, or, if this is an upgrade, set `argocd.version` and `argocd.sha256` to what it is"))
     }
 
     /// Decides what has to be built for `clusters`, each of which must be declared.
@@ -102,8 +120,12 @@ impl Sources {
         let mut names = BTreeMap::new();
         for app in &apps {
             if let Some(other) = names.insert(app.name.as_str(), app.tier) {
-                return Err(Failure::repository(format!("the app `{}` is there twice on `{cluster}`", app.name))
-                    .because(format!("in `{}` and in `{}`; both would be the Application `{}`", other.name(), app.tier.name(), app.name)));
+                return Err(Failure::repository(format!("the app `{}` is there twice on `{cluster}`", app.name)).because(format!(
+                    "in `{}` and in `{}`; both would be the Application `{}`",
+                    other.name(),
+                    app.tier.name(),
+                    app.name
+                )));
             }
         }
         Ok(ClusterPlan { cluster, tiers, apps })
@@ -113,7 +135,8 @@ impl Sources {
         let common = self.folder(&["argocd", tier.name(), "values.yaml"])?;
         let of_cluster = self.folder(&["argocd", tier.name(), &format!("values.{cluster}.yaml")])?;
         let common_text = self.text(&common)?.ok_or_else(|| {
-            Failure::repository(format!("`{common}` is missing")).hint("it says which apps there are, as in `applications: {web: {enabled: true}}`")
+            Failure::repository(format!("`{common}` is missing"))
+                .hint("it says which apps there are, as in `applications: {web: {enabled: true}}`")
         })?;
         let of_cluster_text = self.text(&of_cluster)?;
         let of_cluster = of_cluster_text.map(|text| Values { file: of_cluster.as_str(), text });
@@ -158,7 +181,8 @@ impl Plan<'_> {
         let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let mut built = futures::stream::iter(builds)
             .map(|(build, (app, cluster, targets))| async move {
-                let objects = build.run(self.sources, app, tools, cancel).await.map_err(|failure| of_app(failure, app.tier, &app.name, cluster))?;
+                let objects =
+                    build.run(self.sources, app, tools, cancel).await.map_err(|failure| of_app(failure, app.tier, &app.name, cluster))?;
                 Ok::<_, Failure>((app, cluster, objects, targets))
             })
             .buffer_unordered(at_once);

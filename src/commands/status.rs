@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 
-use super::{Context, target};
-use crate::cli::Output;
+use super::{Context, connect};
 use crate::cli::status::Arguments;
+use crate::cli::{Output, Target};
 use crate::diagnose;
 use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{ClusterName, Object, Resource};
+use crate::domain::{ClusterName, Object, Resource, SandboxName};
 use crate::error::{Failure, Kind, Result};
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::status::{ArgoCd, Bootstrap, Status};
 use crate::ports::Cluster;
@@ -20,11 +20,15 @@ use crate::steps::marker;
 
 /// Runs `status`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let again = target::flags(&arguments.target);
+    let again = flags(&arguments.target);
     let name = arguments.cluster.as_ref();
+    if context.global.output == Output::Json {
+        let cluster = name.map(ToString::to_string);
+        context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb: "status", cluster });
+    }
     let read = async {
-        let cluster = target::connect(&arguments.target, context).await?;
-        read(&cluster, name).await
+        let connected = connect::connect(&arguments.target, context).await?;
+        read(&connected.cluster, name).await
     };
     let found = tokio::select! {
         found = read => found?,
@@ -50,6 +54,16 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if status.converged { Ok(()) } else { Err(not_converged(&status, &again)) }
 }
 
+/// The flags that name `target` again in a command to type, with a blank before each.
+fn flags(target: &Target) -> String {
+    match (&target.context, target.sandbox) {
+        (_, true) if target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
+        (_, true) => format!(" --sandbox --sandbox-name {}", target.sandbox_name),
+        (Some(context), false) => format!(" --context {context}"),
+        (None, false) => String::new(),
+    }
+}
+
 fn send(status: &Status, context: &Context) -> Result<()> {
     let result = serde_json::to_value(status).map_err(|error| Failure::bug("the status cannot be written as JSON").because(error))?;
     context.events.send(Event::Finished { result });
@@ -72,6 +86,8 @@ fn not_converged(status: &Status, again: &str) -> Failure {
     let kickable = status.applications.iter().any(|application| matches!(application.node.state, State::Stalled { kickable: true, .. }));
     if kickable {
         failure.hint(format!("once the cause is gone, have Argo CD try again and wait for it: {init}"))
+    } else if status.applications.iter().any(|application| matches!(application.node.state, State::Failed { .. } | State::Stalled { .. })) {
+        failure.hint(format!("put right what is named above, then wait for it: {init}"))
     } else {
         failure.hint(format!("wait for them, and be told why it takes so long: {init}"))
     }

@@ -100,7 +100,7 @@ fn suspects(application: &Application) -> impl Iterator<Item = ManagedObject> {
         .cloned()
         .chain(hooks)
         .collect();
-    suspects.sort_by_key(|object| rank(object));
+    suspects.sort_by_key(rank);
     suspects.into_iter()
 }
 

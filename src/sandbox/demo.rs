@@ -1,11 +1,15 @@
 //! The demonstration: a fleet repository for a first try, in a folder of the person's and on the sandbox's forge.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, io};
+
+use tokio::time::Instant;
 
 use super::State;
 use crate::adapters::git::publish::{Access, Author, NewRepository};
 use crate::adapters::git::{GitRemote, GitWorktree};
+use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::commands::Context;
 use crate::domain::declaration::Repository;
 use crate::domain::{Declaration, HostKeys, RepositoryPath};
@@ -24,6 +28,9 @@ const OWNER: &str = "demo";
 const NAME: &str = "fleet";
 
 const BRANCH: &str = "main";
+
+/// How long the sandbox's forge may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The setting of the clone that tells our demonstration, and which sandbox it is for, from anything else in that folder.
 const MARK: &str = "gitops-bootstrap.sandbox";
@@ -65,12 +72,11 @@ pub fn repository(state: &State) -> Result<Repository> {
 /// Sees to it that `folder` is a clone of the demonstration that the forge of this sandbox serves. Harmless when it is.
 ///
 /// A folder with anything else in it is refused. Where the sandbox has another address than when the clone was made (after `sandbox down`,
-/// or when another program took its port), the clone is changed to follow it. `forge` is [`repository`], reached with the token `admin`;
-/// `scaffold` writes the files of a new fleet, rendered ones included, into an empty folder.
+/// or when another program took its port), the clone is changed to follow it. `scaffold` writes the files of a new fleet, rendered ones
+/// included, into an empty folder.
 pub async fn ensure(
     folder: &Path,
     state: &State,
-    forge: &dyn Forge,
     context: &Context,
     scaffold: impl AsyncFnOnce(&Path, &Repository) -> Result<()>,
 ) -> Result<Demo> {
@@ -87,7 +93,7 @@ pub async fn ensure(
                 .hint("to have the demonstration made: run this in another folder"));
         }
     };
-    demo.publish(how, forge, context).await?;
+    demo.publish(how, context).await?;
     let text = match how {
         How::Made => format!("made in {}, pushed to {}", folder.display(), demo.repository.url),
         How::Found => format!("{}, on {}", folder.display(), demo.repository.url),
@@ -192,8 +198,15 @@ impl Demonstration<'_> {
     }
 
     /// Creates the repository at the forge and pushes to it, where that was not done yet. What is there is never overwritten.
-    async fn publish(&self, how: How, forge: &dyn Forge, context: &Context) -> Result<()> {
+    async fn publish(&self, how: How, context: &Context) -> Result<()> {
         let refused = |error: ForgeError| Failure::new(Kind::Transient, "the sandbox's forge does not take the demo fleet").because(error);
+        let forge = GitHub::connect(GitHubOptions {
+            repository: self.repository.url.clone(),
+            api: self.repository.api.clone(),
+            token: self.state.forge.token("admin")?,
+            deadline: Instant::now() + PATIENCE,
+        })
+        .map_err(refused)?;
         match forge.create_repository().await {
             Ok(_) | Err(ForgeError::RepositoryExists(_)) => {}
             Err(error) => return Err(refused(error).hint("see what it wrote: `gitops-bootstrap sandbox logs forge`")),

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 
 mod command_line;
+mod demo;
 mod engine_build;
 mod engine_sources;
 mod init_by_flags;

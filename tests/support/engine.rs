@@ -20,12 +20,13 @@ pub(crate) fn engine() -> &'static Path {
     static ENGINE: OnceLock<PathBuf> = OnceLock::new();
     ENGINE.get_or_init(|| {
         // A runtime of its own, on a thread of its own: the test may be in one already.
-        let found = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(sandbox::engine::locate(&context())));
+        let found = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(sandbox::engine::locate(&library_context())));
         found.join().unwrap().unwrap_or_else(|failure| panic!("{failure}\n{}", failure.hints.join("\n"))).path().to_owned()
     })
 }
 
-fn context() -> Context {
+/// What the library is given where a test calls it without the command line.
+pub(crate) fn library_context() -> Context {
     let environment = Environment::of_process();
     let mut global = Cli::parse_from(["gitops-bootstrap", "sandbox", "list"]).global;
     global.engine = environment.variable("GITOPS_BOOTSTRAP_ENGINE").map(PathBuf::from);

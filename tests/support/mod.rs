@@ -15,7 +15,7 @@ mod sandbox;
 mod secrets;
 
 pub(crate) use cli::{Cli, Ran};
-pub(crate) use engine::engine;
+pub(crate) use engine::{engine, library_context};
 pub(crate) use fleet::Fleet;
 pub(crate) use home::Home;
 pub(crate) use running::Running;

@@ -98,7 +98,19 @@ func ensureKey(path, comment string, generate func() (crypto.Signer, error)) err
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", path, err)
 	}
-	return writeFile(path, pem.EncodeToMemory(block))
+	return writeFile(path, encodeKey(block))
+}
+
+// encodeKey writes a key with 70 columns a line, as ssh-keygen does (sshkey.c). Package pem writes 64, which strict
+// readers of OpenSSH's format refuse.
+func encodeKey(block *pem.Block) []byte {
+	const columns = 70
+	body := base64.StdEncoding.EncodeToString(block.Bytes)
+	file := fmt.Appendf(nil, "-----BEGIN %s-----\n", block.Type)
+	for ; len(body) > columns; body = body[columns:] {
+		file = append(append(file, body[:columns]...), '\n')
+	}
+	return fmt.Appendf(file, "%s\n-----END %s-----\n", body, block.Type)
 }
 
 func readSigner(folder, name string) (ssh.Signer, error) {

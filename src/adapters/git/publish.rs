@@ -109,6 +109,8 @@ impl NewRepository {
         }
         self.git(&["config", &format!("branch.{branch}.remote"), "origin"]).await?;
         self.git(&["config", &format!("branch.{branch}.merge"), &reference]).await?;
+        // A push to an address, as against one to a remote by its name, does not note what is there now.
+        self.git(&["update-ref", &format!("refs/remotes/origin/{branch}"), &reference]).await?;
         Ok(())
     }
 
