@@ -70,7 +70,7 @@ impl Difference {
 /// Compares a declared object with the one in the cluster. Only what is declared counts, and what the manager owned before and no longer declares.
 pub fn compare(declared: &Object, live: Option<&Object>, manager: &str) -> Comparison {
     let Some(live) = live else { return Comparison::Missing };
-    let entries: Vec<Entry> = entries(live).into_iter().filter(|entry| entry.subresource.is_none()).collect();
+    let entries: Vec<Entry> = entries(live).into_iter().filter(|entry| entry.subresource.as_deref() != Some("status")).collect();
     let ours = |entry: &Entry| entry.manager == manager || entry.manager == OWN_MANAGER;
     let mut different = Vec::new();
     differing(declared.value(), live.value(), &Path::default(), &mut different);
@@ -79,7 +79,7 @@ pub fn compare(declared: &Object, live: Option<&Object>, manager: &str) -> Compa
     for path in different {
         let others: Vec<&Entry> = owners(&entries, &path, live.value()).into_iter().filter(|entry| !ours(entry)).collect();
         let conflict = |entry: &&Entry| FieldConflict { manager: entry.manager.clone(), field: path.to_string() };
-        if others.iter().any(|entry| !is_by_hand(&entry.manager)) {
+        if others.iter().any(|entry| !is_by_hand(entry)) {
             difference.foreign.extend(others.iter().map(conflict));
             difference.foreign_paths.push(path);
         } else {
@@ -127,8 +127,10 @@ pub fn is_same_state(one: &Object, other: &Object) -> bool {
     strip(one) == strip(other)
 }
 
-fn is_by_hand(manager: &str) -> bool {
-    BY_HAND.contains(&manager)
+fn is_by_hand(entry: &Entry) -> bool {
+    // `kubectl scale` writes the subresource, and does so under the name that `kubectl apply --server-side` has too.
+    let is_scaling = entry.manager == "kubectl" && !entry.applied && entry.subresource.as_deref() == Some("scale");
+    is_scaling || BY_HAND.contains(&entry.manager.as_str())
 }
 
 /// The paths of declared fields that have another value in the cluster.

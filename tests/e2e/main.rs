@@ -8,6 +8,13 @@ mod command_line;
 mod demo;
 mod engine_build;
 mod engine_sources;
+mod init_by_flags;
+mod init_drift;
+mod init_first;
+mod init_handover;
+mod init_interrupted;
+mod init_killed;
+mod init_refusals;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
