@@ -102,8 +102,12 @@ impl Sources {
         let mut names = BTreeMap::new();
         for app in &apps {
             if let Some(other) = names.insert(app.name.as_str(), app.tier) {
-                return Err(Failure::repository(format!("the app `{}` is there twice on `{cluster}`", app.name))
-                    .because(format!("in `{}` and in `{}`; both would be the Application `{}`", other.name(), app.tier.name(), app.name)));
+                return Err(Failure::repository(format!("the app `{}` is there twice on `{cluster}`", app.name)).because(format!(
+                    "in `{}` and in `{}`; both would be the Application `{}`",
+                    other.name(),
+                    app.tier.name(),
+                    app.name
+                )));
             }
         }
         Ok(ClusterPlan { cluster, tiers, apps })
@@ -113,7 +117,8 @@ impl Sources {
         let common = self.folder(&["argocd", tier.name(), "values.yaml"])?;
         let of_cluster = self.folder(&["argocd", tier.name(), &format!("values.{cluster}.yaml")])?;
         let common_text = self.text(&common)?.ok_or_else(|| {
-            Failure::repository(format!("`{common}` is missing")).hint("it says which apps there are, as in `applications: {web: {enabled: true}}`")
+            Failure::repository(format!("`{common}` is missing"))
+                .hint("it says which apps there are, as in `applications: {web: {enabled: true}}`")
         })?;
         let of_cluster_text = self.text(&of_cluster)?;
         let of_cluster = of_cluster_text.map(|text| Values { file: of_cluster.as_str(), text });
@@ -158,7 +163,8 @@ impl Plan<'_> {
         let at_once = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let mut built = futures::stream::iter(builds)
             .map(|(build, (app, cluster, targets))| async move {
-                let objects = build.run(self.sources, app, tools, cancel).await.map_err(|failure| of_app(failure, app.tier, &app.name, cluster))?;
+                let objects =
+                    build.run(self.sources, app, tools, cancel).await.map_err(|failure| of_app(failure, app.tier, &app.name, cluster))?;
                 Ok::<_, Failure>((app, cluster, objects, targets))
             })
             .buffer_unordered(at_once);

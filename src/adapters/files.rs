@@ -135,8 +135,11 @@ fn read(root: &Path, path: &RepositoryPath) -> Result<Vec<u8>> {
 
 fn special(path: &RepositoryPath, is_link: bool) -> Failure {
     let what = if is_link { "a symbolic link" } else { "a pipe, a socket or a device" };
-    Failure::repository(format!("`{path}` is {what}, which is not taken"))
-        .hint(if is_link { "put a copy in its place: a link may lead out of the repository" } else { "remove it" })
+    Failure::repository(format!("`{path}` is {what}, which is not taken")).hint(if is_link {
+        "put a copy in its place: a link may lead out of the repository"
+    } else {
+        "remove it"
+    })
 }
 
 fn unreadable(path: &RepositoryPath, error: &io::Error) -> Failure {
@@ -144,7 +147,9 @@ fn unreadable(path: &RepositoryPath, error: &io::Error) -> Failure {
 }
 
 fn unwritable(path: &RepositoryPath, error: &io::Error) -> Failure {
-    Failure::usage(format!("`{path}` cannot be written")).because(error).hint("make room, or the folder writable, and run the same command again")
+    Failure::usage(format!("`{path}` cannot be written"))
+        .because(error)
+        .hint("make room, or the folder writable, and run the same command again")
 }
 
 #[cfg(test)]
@@ -192,6 +197,9 @@ mod tests {
         assert!(!outside.path().join("new").exists());
         fs::remove_file(root.path().join("a/link")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(root.path().join("a/socket")).unwrap();
-        assert_eq!(read_folder(root.path(), &path("a")).unwrap_err().message, "`a/socket` is a pipe, a socket or a device, which is not taken");
+        assert_eq!(
+            read_folder(root.path(), &path("a")).unwrap_err().message,
+            "`a/socket` is a pipe, a socket or a device, which is not taken"
+        );
     }
 }

@@ -70,10 +70,9 @@ impl Tool {
 impl Tools {
     /// The tools that were found.
     pub fn new(helm: Option<Start>, kustomize: Option<Start>) -> Result<Self> {
-        let home = tempfile::Builder::new()
-            .prefix("gitops-bootstrap-")
-            .tempdir()
-            .map_err(|error| Failure::usage("cannot make a temporary folder").because(error).hint("set TMPDIR to a folder that can be written to"))?;
+        let home = tempfile::Builder::new().prefix("gitops-bootstrap-").tempdir().map_err(|error| {
+            Failure::usage("cannot make a temporary folder").because(error).hint("set TMPDIR to a folder that can be written to")
+        })?;
         Ok(Self { helm, kustomize, home })
     }
 
@@ -87,7 +86,18 @@ impl Tools {
         let start = start.as_ref().ok_or_else(|| Failure::bug(format!("{name} was not asked for, and is needed")))?;
         let mut program =
             Program::new(&start.program).args(start.arguments.clone()).args(arguments).in_folder(folder).within(LONGEST).at_most(LARGEST);
-        for variable in ["HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "HELM_CONFIG_HOME", "HELM_CACHE_HOME", "HELM_DATA_HOME", "HELM_PLUGINS", "KUSTOMIZE_PLUGIN_HOME", "TMPDIR"] {
+        for variable in [
+            "HOME",
+            "XDG_CONFIG_HOME",
+            "XDG_CACHE_HOME",
+            "XDG_DATA_HOME",
+            "HELM_CONFIG_HOME",
+            "HELM_CACHE_HOME",
+            "HELM_DATA_HOME",
+            "HELM_PLUGINS",
+            "KUSTOMIZE_PLUGIN_HOME",
+            "TMPDIR",
+        ] {
             program = program.env(variable, self.home.path());
         }
         for variable in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY"] {

@@ -118,7 +118,13 @@ fn overlay(tier: Tier, file: &str, document: &Located<Node>, entries: &mut BTree
             name.clone_into(&mut entry.namespace);
         }
         if tier == Tier::Services && entry.namespace == ARGOCD_NAMESPACE {
-            return Err(field.fault_at(&key, format_args!("a service cannot go to the namespace `{ARGOCD_NAMESPACE}`: whoever writes there is administrator of the cluster"))
+            return Err(field
+                .fault_at(
+                    &key,
+                    format_args!(
+                        "a service cannot go to the namespace `{ARGOCD_NAMESPACE}`: whoever writes there is administrator of the cluster"
+                    ),
+                )
                 .hint("give it another `namespace`, or make it infrastructure"));
         }
         if let Some(protect) = fields.optional("protect") {
@@ -280,7 +286,8 @@ mod tests {
 
     #[test]
     fn a_cluster_says_only_what_differs() {
-        let staging = Values { file: "values.staging.yaml", text: "applications:\n  web: {wave: 3}\n  off: {enabled: true, namespace: other}\n" };
+        let staging =
+            Values { file: "values.staging.yaml", text: "applications:\n  web: {wave: 3}\n  off: {enabled: true, namespace: other}\n" };
         let found = entries(Tier::Services, COMMON, Some(staging)).unwrap();
         let seen: Vec<_> = found.iter().map(|entry| (entry.name.as_str(), entry.enabled, entry.wave, entry.namespace.as_str())).collect();
         assert_eq!(seen, [("off", true, 0, "other"), ("web", true, 3, "web")]);
@@ -296,7 +303,10 @@ mod tests {
             ("applications:\n  web: true\n", "v.yaml:2:8: `applications.web` must be a mapping, and is true or false"),
             ("applications:\n  ../web: {}\n", "v.yaml:2:3: `../web` is not the name of an app"),
             ("applications:\n  web: {namespace: argocd}\n", "v.yaml:2:3: a service cannot go to the namespace `argocd`"),
-            ("applications:\n  web: {syncOptions: [yes]}\n", "v.yaml:2:23: `applications.web.syncOptions[0]` must be a text, and is true or false"),
+            (
+                "applications:\n  web: {syncOptions: [yes]}\n",
+                "v.yaml:2:23: `applications.web.syncOptions[0]` must be a text, and is true or false",
+            ),
         ] {
             let refusal = refusal(Tier::Services, text);
             assert!(refusal.starts_with(expected), "{refusal}");
@@ -319,7 +329,11 @@ mod tests {
         let protected = applications.application(Tier::Infrastructure, &protected).unwrap();
         let groups = applications.app_of_apps(&BTreeMap::from([(Tier::Infrastructure, Vec::new()), (Tier::Services, services)])).unwrap();
         let names: Vec<_> = groups.iter().map(Object::name).collect();
-        assert_eq!(names, ["argocd-app-of-apps", "services-app-of-apps"], "a tier without an app has no app-of-apps, since it has no folder");
+        assert_eq!(
+            names,
+            ["argocd-app-of-apps", "services-app-of-apps"],
+            "a tier without an app has no app-of-apps, since it has no folder"
+        );
         let texts: Vec<_> = [&web, &protected, &groups[0]].into_iter().map(|object| yaml::to_text(object.value())).collect();
         insta::assert_snapshot!(texts.join("---\n"));
     }

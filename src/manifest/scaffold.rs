@@ -95,12 +95,15 @@ pub fn files(choices: &Choices) -> Result<Vec<Document>> {
 fn holes(choices: &Choices) -> tera::Context {
     let mut holes = tera::Context::new();
     let repository = &choices.repository;
-    holes.insert("repository", &serde_json::json!({
-        "url": repository.url.as_str(),
-        "branch": repository.branch,
-        "api": repository.api,
-        "knownHosts": repository.known_hosts,
-    }));
+    holes.insert(
+        "repository",
+        &serde_json::json!({
+            "url": repository.url.as_str(),
+            "branch": repository.branch,
+            "api": repository.api,
+            "knownHosts": repository.known_hosts,
+        }),
+    );
     holes.insert("name", repository.url.path().rsplit('/').next().unwrap_or_default());
     holes.insert("argocd", &choices.argocd);
     holes.insert("clusters", &choices.clusters);

@@ -26,7 +26,17 @@ const KUSTOMIZATIONS: [&str; 3] = ["kustomization.yaml", "kustomization.yml", "K
 
 /// Keys of a kustomization that name files or folders.
 const KUSTOMIZATION_PATHS: [&str; 12] = [
-    "resources", "bases", "components", "crds", "configurations", "generators", "transformers", "validators", "patches", "patchesStrategicMerge", "patchesJson6902",
+    "resources",
+    "bases",
+    "components",
+    "crds",
+    "configurations",
+    "generators",
+    "transformers",
+    "validators",
+    "patches",
+    "patchesStrategicMerge",
+    "patchesJson6902",
     "replacements",
 ];
 
@@ -123,7 +133,9 @@ impl Build {
 fn with_host_keys(sources: &Sources, objects: Vec<Object>) -> Result<Vec<Object>> {
     let (name, key) = HOST_KEYS;
     let declared = &sources.declaration.repository.known_hosts;
-    let is_host_keys = |object: &Object| object.kind() == "ConfigMap" && object.name() == name && object.namespace().is_none_or(|namespace| namespace == ARGOCD_NAMESPACE);
+    let is_host_keys = |object: &Object| {
+        object.kind() == "ConfigMap" && object.name() == name && object.namespace().is_none_or(|namespace| namespace == ARGOCD_NAMESPACE)
+    };
     objects
         .into_iter()
         .map(|object| {

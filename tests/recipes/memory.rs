@@ -395,11 +395,7 @@ impl Remote for MemoryRemote {
         })
     }
 
-    async fn branch_head_as_person(
-        &self,
-        _url: &RepositoryUrl,
-        _branch: &str,
-    ) -> Result<Option<Commit>, GitError> {
+    async fn branch_head_as_person(&self, _url: &RepositoryUrl, _branch: &str) -> Result<Option<Commit>, GitError> {
         Ok(Some(self.0.with(|state| state.head.clone())))
     }
 }
