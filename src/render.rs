@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use futures::stream::{StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 
 pub use self::changes::Changes;
@@ -76,7 +77,24 @@ impl Sources {
                 .hint("`gitops-bootstrap new` writes it; `repository.source` in gitops.yaml names it"));
         }
         let files = files.into_iter().map(|file| (file.path, file.content)).collect();
-        Ok(Self { fleet: fleet.to_owned(), declaration: declaration.clone(), files })
+        let sources = Self { fleet: fleet.to_owned(), declaration: declaration.clone(), files };
+        sources.check_argocd()?;
+        Ok(sources)
+    }
+
+    /// Refuses an install manifest of Argo CD that is not the pinned one.
+    fn check_argocd(&self) -> Result<()> {
+        let path = self.folder(&["infrastructure", "argocd", "install.yaml"])?;
+        let Some(content) = self.files.get(&path) else { return Ok(()) };
+        let found: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+        let pinned = &self.declaration.argocd.sha256;
+        if &found == pinned {
+            return Ok(());
+        }
+        Err(Failure::new(Kind::Unverified, format!("`{path}` is not the manifest that gitops.yaml pins"))
+            .because(format!("its SHA-256 is {found}"))
+            .because(format!("`argocd.sha256` in gitops.yaml is {pinned}"))
+            .hint("put the released file back, or, if this is an upgrade, set `argocd.version` and `argocd.sha256` to what it is"))
     }
 
     /// Decides what has to be built for `clusters`, each of which must be declared.

@@ -203,6 +203,16 @@ pub fn data(text: &str) {
     write(&mut io::stdout(), text);
 }
 
+/// Writes text that may come from outside to standard output, its lines as they are: only what would act on a terminal is shown as `\u{1b}`.
+pub fn text(text: &str) {
+    let safe = |character: char| character == '\n' || character == '\t' || !sanitise::is_unsafe(character);
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if safe(character) { shown.push(character) } else { shown.extend(character.escape_unicode()) }
+    }
+    write(&mut io::stdout(), &shown);
+}
+
 fn write(stream: &mut dyn Write, text: &str) {
     // A reader that went away, such as `head`, has seen what it wanted.
     let _gone = stream.write_all(text.as_bytes()).and_then(|()| stream.flush());

@@ -1,5 +1,7 @@
 //! `status` on a cluster that is only read: what it finds, how it bears missing rights, and that it changes nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

@@ -207,6 +207,9 @@ impl Cluster for KubernetesCluster {
         let version = Call::get("/version".to_owned());
         let (namespace, version) = futures::try_join!(self.get(&kube_system), self.transport.send(&version))?;
         let uid = namespace.as_ref().and_then(Object::uid).ok_or(ClusterError::NotFound(kube_system))?.to_owned();
+        if !version.is_success() {
+            return Err(answer::refusal(&self.transport, &version, Subject::Kind(&Resource::new("v1", "Version"))));
+        }
         let version = answer::json(&self.transport, &version)?;
         let number = |field: &str| {
             // Some providers add a plus sign: `33+`.

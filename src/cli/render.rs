@@ -5,10 +5,10 @@ use crate::domain::ClusterName;
 /// What `render` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Clusters to render; all by default
-    #[arg(value_name = "CLUSTER")]
+    /// Clusters to render, as named in gitops.yaml; all by default
+    #[arg(value_name = "CLUSTER", value_parser = clap::value_parser!(ClusterName))]
     pub clusters: Vec<ClusterName>,
-    /// Write nothing; show what is stale and exit with 11 if anything is
+    /// Write nothing; print what is stale as a diff, and exit with 11 if anything is
     #[arg(long)]
     pub check: bool,
 }

@@ -2,6 +2,7 @@
 
 mod result;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,20 +11,23 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::connect::{Connected, ask, connect_to, sandbox_up};
+use super::new::{self, Existing};
 use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::adapters::token::{self, TokenSources};
 use crate::cli::init::Arguments;
+use crate::domain::declaration::{Flavour, Repository};
 use crate::domain::{ClusterName, Commit, Declaration, HostKeys, RepositoryUrl};
 use crate::engine;
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
+use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
 use crate::ports::cluster::ClusterFacts;
 use crate::ports::{Cluster, Forge, KeyMaker, Remote};
 use crate::preflight::{self, Fleet};
-use crate::sandbox::State;
+use crate::sandbox::{State, demo};
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults};
 use crate::steps::world::{Wanted, interrupted};
@@ -78,7 +82,7 @@ async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     context.events.send(Event::Planned { steps: planned.clone() });
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
     let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
-    result::report(&world, &steps, &connected, &folder, begin.elapsed(), context).await
+    result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
@@ -92,8 +96,13 @@ async fn fleet_folder(arguments: &Arguments, sandbox: Option<&State>, context: &
         Some(cluster) => cluster.clone(),
         None => DEMO_CLUSTER.parse().map_err(|_| Failure::bug("a constant name"))?,
     };
-    let _ = (state, cluster);
-    Ok(folder)
+    let scaffold = async |folder: &Path, repository: &Repository| {
+        let (install_manifest, argocd) = new::install_manifest(ARGOCD_VERSION, Flavour::Standard, true, folder, context).await?;
+        let clusters = BTreeSet::from([cluster.clone()]);
+        let choices = Choices { repository: repository.clone(), clusters, argocd, install_manifest, examples: true };
+        new::scaffold(folder, &choices, Existing::Refuse, context).await.map(drop)
+    };
+    Ok(demo::ensure(&folder.join(demo::FOLDER), state, context, scaffold).await?.folder)
 }
 
 fn is_fleet(folder: &Path) -> bool {

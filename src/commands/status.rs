@@ -10,7 +10,7 @@ use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{ClusterName, Object, Resource, SandboxName};
 use crate::error::{Failure, Kind, Result};
-use crate::event::Event;
+use crate::event::{self, Event};
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::status::{ArgoCd, Bootstrap, Status};
 use crate::ports::Cluster;
@@ -22,6 +22,10 @@ use crate::steps::marker;
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let again = flags(&arguments.target);
     let name = arguments.cluster.as_ref();
+    if context.global.output == Output::Json {
+        let cluster = name.map(ToString::to_string);
+        context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb: "status", cluster });
+    }
     let read = async {
         let connected = connect::connect(&arguments.target, context).await?;
         read(&connected.cluster, name).await
@@ -82,6 +86,8 @@ fn not_converged(status: &Status, again: &str) -> Failure {
     let kickable = status.applications.iter().any(|application| matches!(application.node.state, State::Stalled { kickable: true, .. }));
     if kickable {
         failure.hint(format!("once the cause is gone, have Argo CD try again and wait for it: {init}"))
+    } else if status.applications.iter().any(|application| matches!(application.node.state, State::Failed { .. } | State::Stalled { .. })) {
+        failure.hint(format!("put right what is named above, then wait for it: {init}"))
     } else {
         failure.hint(format!("wait for them, and be told why it takes so long: {init}"))
     }

@@ -150,6 +150,28 @@ pub fn release_fault(version: &str) -> Option<&'static str> {
     (minor < OLDEST_ARGOCD).then_some("is older than v3.2.0, the first release with all that the rendered Applications use")
 }
 
+/// What is wrong with the base address of a forge's API, if anything: it takes tokens, so it must be HTTPS unless it is on this machine.
+pub fn api_fault(text: &str) -> Option<&'static str> {
+    let Ok(url) = url::Url::parse(text) else { return Some("is not an address") };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("has a user name or a password in it");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Some("has a query or a fragment");
+    }
+    let loopback = match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => return Some("has no host"),
+    };
+    match url.scheme() {
+        "https" => None,
+        "http" if loopback => None,
+        _ => Some("must start with `https://`, since tokens are sent to it"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +183,16 @@ mod tests {
         }
         for bad in ["", "-x", "a..b", "a b", "a/", "/a", "a//b", ".a", "a.lock", "a/.b", "a@{1", "@", "a~1", "a\nb", &"a".repeat(256)] {
             assert!(branch_fault(bad).is_some(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_sent_to_https_or_to_this_machine_only() {
+        for good in ["https://github.acme.com/api/v3", "http://127.0.0.1:3000/api/v3", "http://localhost/", "http://[::1]:80"] {
+            assert_eq!(api_fault(good), None, "{good}");
+        }
+        for bad in ["", "github.com", "http://github.acme.com", "https://u:p@h", "https://h/?a=b", "ftp://h", "http://127.0.0.1.evil.com"] {
+            assert!(api_fault(bad).is_some(), "{bad}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, branch_fault, default_branch, default_rendered, default_source,
+    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, api_fault, branch_fault, default_branch, default_rendered, default_source,
     release_fault,
 };
 use crate::domain::{ClusterName, HostKey, Identity, PublicKey, RepositoryPath};
@@ -160,27 +160,5 @@ fn digest(field: &Field<'_>, name: &str) -> Result<String> {
         Ok(text.to_owned())
     } else {
         Err(field.fault(format_args!("`{name}` is not a SHA-256: 64 lower-case hexadecimal digits")))
-    }
-}
-
-/// What is wrong with the base address of a forge's API, if anything: it takes tokens, so it must be HTTPS unless it is on this machine.
-pub fn api_fault(text: &str) -> Option<&'static str> {
-    let Ok(url) = url::Url::parse(text) else { return Some("is not an address") };
-    if !url.username().is_empty() || url.password().is_some() {
-        return Some("has a user name or a password in it");
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Some("has a query or a fragment");
-    }
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Some("has no host"),
-    };
-    match url.scheme() {
-        "https" => None,
-        "http" if loopback => None,
-        _ => Some("must start with `https://`, since tokens are sent to it"),
     }
 }

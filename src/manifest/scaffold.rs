@@ -1,5 +1,7 @@
 //! The files of a new fleet repository: those of `bootstrap/` as they are, and those of `templates/` with their holes filled.
 
+use std::collections::BTreeSet;
+
 use include_dir::{Dir, include_dir};
 use serde_json::Value;
 
@@ -15,6 +17,9 @@ static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/templates");
 
 /// The part of a template's path that stands for a cluster: such a file is written once for each.
 const CLUSTER: &str = "_cluster_";
+
+/// The name of a cluster that nobody tries things on.
+const PRODUCTION: &str = "production";
 
 /// Where Argo CD's install manifest goes.
 pub const INSTALL_MANIFEST: &str = "src/infrastructure/argocd/install.yaml";
@@ -36,8 +41,8 @@ const DIGESTS: [(&str, Flavour, &str); 2] = [
 pub struct Choices {
     /// The fleet repository. Its folders are the default ones.
     pub repository: Repository,
-    /// The clusters, in the order in which they are named to people.
-    pub clusters: Vec<ClusterName>,
+    /// The clusters.
+    pub clusters: BTreeSet<ClusterName>,
     /// Argo CD's release, and the digest of `install_manifest`.
     pub argocd: ArgoCd,
     /// Argo CD's install manifest, to the byte.
@@ -53,6 +58,14 @@ pub struct Document {
     pub path: RepositoryPath,
     /// What is in it.
     pub text: String,
+}
+
+impl Choices {
+    /// The cluster that a person tries things on first: one that is not called `production`, if there is one.
+    pub fn first_cluster(&self) -> &str {
+        let names = || self.clusters.iter().map(ClusterName::as_str);
+        names().find(|name| *name != PRODUCTION).or_else(|| names().next()).unwrap_or_default()
+    }
 }
 
 /// The SHA-256 of a release's manifest, if it is known here.
@@ -76,7 +89,7 @@ pub fn files(choices: &Choices) -> Result<Vec<Document>> {
                 let mut holes = holes(choices);
                 holes.insert("cluster", cluster.as_str());
                 // Two show that production is not staging; one is enough to try things out.
-                holes.insert("replicas", if cluster.as_str() == "production" { &2 } else { &1 });
+                holes.insert("replicas", if cluster.as_str() == PRODUCTION { &2 } else { &1 });
                 let text = tera.render(path, &holes).map_err(|error| broken(&error))?;
                 documents.push(document(&path.replace(CLUSTER, cluster.as_str()), text)?);
             }
@@ -107,6 +120,7 @@ fn holes(choices: &Choices) -> tera::Context {
     holes.insert("name", repository.url.path().rsplit('/').next().unwrap_or_default());
     holes.insert("argocd", &choices.argocd);
     holes.insert("clusters", &choices.clusters);
+    holes.insert("first", choices.first_cluster());
     holes.insert("examples", &choices.examples);
     holes.insert("tool", env!("CARGO_PKG_VERSION"));
     holes

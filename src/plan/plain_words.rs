@@ -116,6 +116,9 @@ fn repository(message: &str, has: &impl Fn(&str) -> bool) -> Option<String> {
     if has("unable to authenticate") || has("permission denied (publickey") {
         return Some("the repository's server does not accept Argo CD's deploy key".to_owned());
     }
+    if has("ssh agent requested") {
+        return Some("Argo CD has no deploy key for the repository: no repository Secret has its address".to_owned());
+    }
     if has("authentication required") || has("invalid credentials") || has("could not read username") {
         return Some("the repository asks for credentials that Argo CD does not have".to_owned());
     }
@@ -130,6 +133,9 @@ fn repository(message: &str, has: &impl Fn(&str) -> bool) -> Option<String> {
     }
     if has("connection refused") && has(":8081") {
         return Some("Argo CD's repo-server does not answer; it may be starting".to_owned());
+    }
+    if let Some(address) = between(message, "dial tcp ", ": connect: connection refused") {
+        return Some(format!("nothing answers at {address}"));
     }
     if let Some(host) = between(message, "lookup ", " ").filter(|_| has("no such host")) {
         return Some(format!("the name `{}` cannot be resolved in the cluster", host.trim_end_matches(':')));
@@ -237,6 +243,11 @@ mod tests {
                 "rpc error: code = Unavailable desc = connection error: desc = \"transport: Error while dialing: dial tcp 10.96.3.7:8081: connect: connection refused\"",
                 "Argo CD's repo-server does not answer; it may be starting",
             ),
+            (
+                "Failed to load target state: failed to generate manifest for source 1 of 1: rpc error: code = Unknown desc = failed to list refs: error creating SSH agent: \"SSH agent requested but SSH_AUTH_SOCK not-specified\"",
+                "Argo CD has no deploy key for the repository: no repository Secret has its address",
+            ),
+            ("failed to list refs: dial tcp 10.0.0.7:22: connect: connection refused", "nothing answers at 10.0.0.7:22"),
             ("Application referencing project services which does not exist", "its project `services` is not there"),
             (
                 "application destination server 'https://kubernetes.default.svc' and namespace 'kube-system' do not match any of the allowed destinations in project 'services'",

@@ -27,13 +27,15 @@ pub trait Cluster: Send + Sync {
     /// Reads all objects of a kind, in one namespace or in all, that have all `labels` (`key=value,...`).
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError>;
 
-    /// Creates an object; [`ClusterError::AlreadyExists`] if there is one of that name.
+    /// Creates an object; [`ClusterError::AlreadyExists`] if there is one of that name. It may be our own, if the answer to an earlier attempt
+    /// was lost: whoever has to know reads it.
     async fn create(&self, object: &Object) -> Result<Object, ClusterError>;
 
     /// Applies an object by server-side apply with strict validation.
     async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError>;
 
-    /// Replaces an object; its `resourceVersion` must be the one on the server, else [`ClusterError::Stale`].
+    /// Replaces an object; its `resourceVersion` must be the one on the server, else [`ClusterError::Stale`]. The change in between may be
+    /// our own, if the answer to an earlier attempt was lost.
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError>;
 
     /// Changes an object by a JSON merge patch (RFC 7396).

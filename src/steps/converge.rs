@@ -181,14 +181,7 @@ impl Watched {
     /// The first few that are not there yet, and why.
     fn describe(&self) -> String {
         const FEW: usize = 3;
-        let few: Vec<String> = self
-            .open()
-            .take(FEW)
-            .map(|(reference, known)| match known.state.reason() {
-                Some(reason) => format!("{}: {reason}", reference.name),
-                None => reference.name.clone(),
-            })
-            .collect();
+        let few: Vec<String> = self.open().take(FEW).map(|(reference, known)| format!("{}: {}", reference.name, known.brief())).collect();
         let more = self.open().count().saturating_sub(FEW);
         if more == 0 { few.join("; ") } else { format!("{}; and {more} more", few.join("; ")) }
     }
@@ -243,6 +236,14 @@ impl Watched {
 }
 
 impl Known {
+    /// Why it is not there yet, in a few words.
+    fn brief(&self) -> &str {
+        match &self.state {
+            State::Unknown => "Argo CD has not come to it yet",
+            state => state.reason().unwrap_or("well"),
+        }
+    }
+
     fn absent() -> Self {
         Self {
             state: State::Unknown,

@@ -66,12 +66,16 @@ func newStatus() *cobra.Command {
 
 // currentState asks the supervisor; of a sandbox that does not run it says so in the last state that was written.
 func currentState(ctx context.Context, folder cluster.Folder) (*cluster.State, error) {
-	if folder.Running() {
-		return cluster.NewControl(folder).State(ctx)
+	running := folder.Running()
+	if running {
+		if state, err := cluster.NewControl(folder).State(ctx); err == nil {
+			return state, nil
+		}
 	}
 	state, err := cluster.ReadState(folder)
-	if err != nil {
-		return nil, err
+	if err != nil || running {
+		// A supervisor that does not answer yet is starting.
+		return state, err
 	}
 	state.Ready, state.Supervisor, state.Pods, state.ArgoCD = false, cluster.SupervisorState{}, nil, nil
 	for i := range state.Components {

@@ -21,6 +21,9 @@ type Assets struct {
 	GitVerifyWrapper []byte
 }
 
+// VariableSSHConfig names the ssh_config(5) file that go-git reads in the programs of a sandbox.
+const VariableSSHConfig = "GITOPS_BOOTSTRAP_SSH_CONFIG"
+
 // tools are the programs of the engine that Argo CD looks for on its PATH.
 var tools = []string{"argocd", "helm", "kubectl", "kustomize"}
 

@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"net"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 )
 
 // The ports of a sandbox, all on loopback.
@@ -33,26 +35,13 @@ func choosePorts(before map[string]int) (map[string]int, error) {
 			listener.Close()
 		}
 	}()
-	hold := func(name string, port int) error {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	for _, name := range portNames {
+		listener, err := loopback.Listen(before[name])
 		if err != nil {
-			return err
+			return nil, fmt.Errorf("choosing a port for %s: %w", name, err)
 		}
 		held = append(held, listener)
-		ports[name] = listener.Addr().(*net.TCPAddr).Port
-		return nil
-	}
-	for _, name := range portNames {
-		if port := before[name]; port != 0 {
-			_ = hold(name, port)
-		}
-	}
-	for _, name := range portNames {
-		if ports[name] == 0 {
-			if err := hold(name, 0); err != nil {
-				return nil, fmt.Errorf("choosing a port for %s: %w", name, err)
-			}
-		}
+		ports[name] = loopback.Port(listener)
 	}
 	return ports, nil
 }

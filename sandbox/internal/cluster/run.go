@@ -89,8 +89,10 @@ type sandbox struct {
 	components *components
 	supervisor *supervisor.Supervisor
 
-	mutex sync.Mutex
-	state State
+	// saving keeps an older state from being written over a newer one.
+	saving sync.Mutex
+	mutex  sync.Mutex
+	state  State
 }
 
 // newSandbox prepares everything that the components read.
@@ -143,11 +145,11 @@ func newSandbox(options Options) (*sandbox, error) {
 	}}
 	sandbox.supervisor = supervisor.New(func(line string) {
 		options.Report(line)
-		if err := sandbox.current().Write(folder); err != nil {
+		if err := sandbox.save(); err != nil {
 			options.Report(err.Error())
 		}
 	})
-	return sandbox, sandbox.current().Write(folder)
+	return sandbox, sandbox.save()
 }
 
 // start brings the components up, each as soon as what it needs is there, and returns when the sandbox can be used.
@@ -185,6 +187,13 @@ func (s *sandbox) start(ctx context.Context) error {
 	s.mutex.Lock()
 	s.state.Ready = true
 	s.mutex.Unlock()
+	return s.save()
+}
+
+// save writes the state as it is now.
+func (s *sandbox) save() error {
+	s.saving.Lock()
+	defer s.saving.Unlock()
 	return s.current().Write(s.options.Folder)
 }
 

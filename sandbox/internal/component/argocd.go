@@ -13,6 +13,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"github.com/kevinburke/ssh_config"
 	"github.com/spf13/cobra"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 )
 
 func applicationController() int {
@@ -47,14 +49,11 @@ func argocd() int {
 	return status(root.Execute())
 }
 
-// EnvSSHConfig names the ssh_config(5) file that go-git reads in the sandbox.
-const EnvSSHConfig = "GITOPS_BOOTSTRAP_SSH_CONFIG"
-
 // sealSSH makes go-git read the sandbox's ssh_config instead of the one of the account in the password file, which it
 // finds whatever HOME says.
 func sealSSH() {
 	ssh.DefaultSSHConfig = emptySSHConfig{}
-	file, err := os.Open(os.Getenv(EnvSSHConfig))
+	file, err := os.Open(os.Getenv(cluster.VariableSSHConfig))
 	if err != nil {
 		return
 	}

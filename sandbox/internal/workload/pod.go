@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
 )
 
@@ -131,7 +131,11 @@ func (p *pod) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		command, err := p.command()
 		if err != nil {
-			p.wait(ctx, "CreateContainerConfigError", err)
+			reason := "CreateContainerError"
+			if isConfiguration(err) {
+				reason = "CreateContainerConfigError"
+			}
+			p.wait(ctx, reason, err)
 			continue
 		}
 		began := time.Now()
@@ -272,14 +276,13 @@ func (p *pod) command() (supervisor.Command, error) {
 	for _, word := range slices.Concat(p.container.Command, p.container.Args) {
 		arguments = append(arguments, root.translate(word))
 	}
+	// New ones each time: what ended the process before may be that one of its ports was taken.
 	for _, declared := range p.program.declaredPorts(arguments) {
-		if p.ports[declared] == 0 {
-			port, err := freePort()
-			if err != nil {
-				return supervisor.Command{}, err
-			}
-			p.runner.setPort(p, declared, port)
+		port, err := freePort()
+		if err != nil {
+			return supervisor.Command{}, err
 		}
+		p.runner.setPort(p, declared, port)
 	}
 	var failure error
 	line := p.program.commandLine(arguments, environment, p.ports, func(address string) string {
@@ -318,7 +321,7 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 		"ARGOCD_REPO_SERVER_CLIENT_CA_PATH="+root.path("/app/config/reposerver/mtls/client-ca.crt"),
 		// The address of a Unix socket must be short.
 		"ARGOCD_ASK_PASS_SOCK="+p.runner.folder.Path("run/"+string(p.object.UID)[:8]+".sock"),
-		"GITOPS_BOOTSTRAP_SSH_CONFIG="+p.runner.folder.Path("config/ssh_config"),
+		cluster.VariableSSHConfig+"="+p.runner.folder.Path("config/ssh_config"),
 	)
 	if prefix := p.program.clientPrefix; prefix != "" {
 		result = append(result,
@@ -412,12 +415,12 @@ func (p *pod) remove() {
 }
 
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := loopback.Listen(0)
 	if err != nil {
-		return 0, fmt.Errorf("choosing a port: %w", err)
+		return 0, err
 	}
 	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return loopback.Port(listener), nil
 }
 
 // pause waits that long, or until the context ends.

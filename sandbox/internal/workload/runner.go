@@ -313,7 +313,7 @@ func (r *Runner) backend(address serviceAddress) (string, bool) {
 	defer r.mutex.Unlock()
 	candidates := []*pod{}
 	for _, pod := range r.pods {
-		if pod.object.Namespace == address.namespace && selects(service, pod.object) && pod.ready() {
+		if pod.object.Namespace == address.namespace && !pod.ending && selects(service, pod.object) && pod.ready() {
 			candidates = append(candidates, pod)
 		}
 	}

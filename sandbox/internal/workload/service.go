@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 )
 
 // backends finds the loopback address of the process that a port of a Service leads to now.
@@ -57,16 +59,12 @@ func (s *services) port(service serviceAddress) (int, error) {
 	if _, open := s.listeners[key]; open {
 		return s.ports[key], nil
 	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", s.ports[key]))
-	if err != nil {
-		// The port that it had is somebody else's now.
-		listener, err = net.Listen("tcp", "127.0.0.1:0")
-	}
+	listener, err := loopback.Listen(s.ports[key])
 	if err != nil {
 		return 0, fmt.Errorf("opening a port for Service %s: %w", key, err)
 	}
 	s.listeners[key] = listener
-	s.ports[key] = listener.Addr().(*net.TCPAddr).Port
+	s.ports[key] = loopback.Port(listener)
 	go s.accept(listener, service)
 	content, err := json.Marshal(s.ports)
 	if err != nil {

@@ -213,7 +213,10 @@ impl Transport {
         let outcome = match tokio::time::timeout(limit, self.exchange(&session, call)).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                Err(Failed::Passing { message: format!("no whole answer within {} s", limit.as_secs()), retry_after: None, reached: false })
+                let over = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+                let limit = REQUEST_LIMIT.as_secs();
+                let message = if over { "the time of the run is over".to_owned() } else { format!("no whole answer within {limit} s") };
+                Err(Failed::Passing { message, retry_after: None, reached: false })
             }
         };
         let status = outcome.as_ref().map_or(0, |answer| answer.status.as_u16());
@@ -300,12 +303,12 @@ impl Transport {
         Ok(true)
     }
 
-    /// A watch's own end of patience: how long to wait before it is tried again.
+    /// An answer that no API server gives.
     pub(super) fn unintelligible(&self, message: impl Into<String>) -> ClusterError {
         ClusterError::Unintelligible { server: self.server.clone(), message: message.into() }
     }
 
-    /// What an error of the `kube` crate means; none if it is 401.
+    /// What an error of the `kube` crate means.
     pub(super) fn error_of(&self, error: &kube::Error) -> ClusterError {
         match self.failed(error) {
             Failed::Passing { message, retry_after, .. } => ClusterError::Transient { server: self.server.clone(), message, retry_after },
