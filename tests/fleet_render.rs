@@ -2,6 +2,7 @@
 //!
 //! They come from the sandbox's engine that `GITOPS_BOOTSTRAP_ENGINE` names; run with `cargo test --test fleet_render -- --ignored`.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 
