@@ -2,6 +2,7 @@
 //!
 //! helm and kustomize are small shell scripts here, so that these tests need nothing but a shell; `fleet_render.rs` has the real ones.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
 use std::path::Path;
