@@ -26,7 +26,7 @@ fn after_the_handover_argo_cd_follows_git_alone_and_a_rerun_does_not_fight_it() 
     let fleet = Fleet::of(&sandbox);
     no_field_has_two_managers(&sandbox);
     a_change_to_argo_cd_in_git_rolls_out_and_back(&sandbox, &fleet);
-    a_rerun_does_not_fight_argo_cd(&sandbox);
+    a_rerun_does_not_fight_argo_cd(&sandbox, &fleet);
     a_new_service_is_deployed_by_a_push(&sandbox, &fleet);
 }
 
@@ -80,12 +80,16 @@ fn rolled_out(sandbox: &TestSandbox, fleet: &Fleet) -> Value {
     eventually("one new pod of the repository server", SYNC, || {
         let pods = sandbox.list(&["pods", "--namespace", "argocd", "--selector", "app.kubernetes.io/name=argocd-repo-server"]);
         let [pod] = pods.as_slice() else { return None };
-        let ready = pod["status"]["containerStatuses"].as_array().is_some_and(|containers| containers.iter().all(|container| container["ready"] == true));
+        let ready = pod["status"]["containerStatuses"]
+            .as_array()
+            .is_some_and(|containers| containers.iter().all(|container| container["ready"] == true));
         ready.then(|| pod["metadata"]["labels"]["changed-in"].clone())
     })
 }
 
-fn a_rerun_does_not_fight_argo_cd(sandbox: &TestSandbox) {
+fn a_rerun_does_not_fight_argo_cd(sandbox: &TestSandbox, fleet: &Fleet) {
+    sandbox.refresh("--all");
+    sandbox.until_all_at(&fleet.head());
     // Git has moved since the bootstrap: that is noted in the record, and nothing else is changed.
     let mark = Mark::now(&sandbox.state);
     sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);

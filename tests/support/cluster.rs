@@ -68,11 +68,19 @@ impl TestSandbox {
         self.list(&[STILL, "--namespace", "argocd"]).iter().map(version).collect()
     }
 
-    /// Asks Argo CD to look into Git now instead of within three minutes, as a webhook does.
+    /// Asks Argo CD to look into Git now instead of within three minutes, as a webhook does; `--all` is every Application.
     #[track_caller]
     pub(crate) fn refresh(&self, application: &str) {
         let annotation = "argocd.argoproj.io/refresh=normal";
         self.kubectl(&["annotate", "application", application, "--namespace", "argocd", "--overwrite", annotation]);
+    }
+
+    /// Waits until every Application is Synced and Healthy at a commit.
+    #[track_caller]
+    pub(crate) fn until_all_at(&self, commit: &str) {
+        for application in self.list(&["applications", "--namespace", "argocd"]) {
+            self.until_at(application["metadata"]["name"].as_str().unwrap(), commit);
+        }
     }
 
     /// Waits until an Application is Synced and Healthy at a commit.
@@ -94,8 +102,7 @@ impl TestSandbox {
     #[track_caller]
     pub(crate) fn assert_converged(&self) {
         let applications = self.list(&["applications", "--namespace", "argocd"]);
-        let states: BTreeMap<_, _> =
-            applications.iter().map(|found| (found["metadata"]["name"].to_string(), stands(found))).collect();
+        let states: BTreeMap<_, _> = applications.iter().map(|found| (found["metadata"]["name"].to_string(), stands(found))).collect();
         assert!(states.len() > 3 && states.values().all(|state| *state == STANDS), "{states:?}");
 
         let public = public_half(&self.private_key());
@@ -113,7 +120,8 @@ const STANDS: [&str; 3] = ["Synced", "Healthy", "Succeeded"];
 
 fn stands(application: &Value) -> [&str; 3] {
     let status = &application["status"];
-    [&status["sync"]["status"], &status["health"]["status"], &status["operationState"]["phase"]].map(|state| state.as_str().unwrap_or("none"))
+    [&status["sync"]["status"], &status["health"]["status"], &status["operationState"]["phase"]]
+        .map(|state| state.as_str().unwrap_or("none"))
 }
 
 /// The type and the content of a public key, without the comment.
