@@ -7,7 +7,6 @@ use std::{fs, io};
 /// What `sandbox/cmd/build` makes. It makes it again wherever the engine is built.
 const GENERATED: [&str; 3] = ["assets/argocd", "assets/kwok", "gitops-bootstrap-engine"];
 
-#[expect(clippy::print_stdout, reason = "a build script tells cargo what to do on its standard output")]
 #[expect(clippy::disallowed_methods, reason = "cargo names the output folder of a build script in its environment only")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=sandbox");

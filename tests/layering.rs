@@ -1,6 +1,7 @@
 //! The layers of `src/`: who may use whom, and what the pure modules may not touch.
 //!
 //! `cli -> settings -> plan -> engine -> steps -> ports <- adapters`, with `engine -> event -> report` on the side.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -290,6 +290,11 @@ impl Forge for GitHub {
                 Ok(answer) if answer.status == StatusCode::CREATED => {
                     return answer.repository().ok_or_else(|| self.exchange.unintelligible(&answer, "repository"));
                 }
+                // What is missing is the organisation, or the right to see it.
+                Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
+                    let message = format!("`{}` is no organisation in which its owner may create repositories", self.owner);
+                    return Err(ForgeError::Forbidden { forge: self.exchange.web_host.clone(), message, needed: None });
+                }
                 Ok(answer) => return Err(self.refusal(&answer).await),
                 Err(Failed::Lost(message)) => message,
                 Err(refused) => return Err(self.exchange.error(refused)),

@@ -3,6 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use ssh_key::rand_core::OsRng;
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
+use zeroize::Zeroizing;
 
 use crate::domain::PublicKey;
 use crate::error::{Failure, Result};
@@ -26,9 +27,30 @@ impl KeyMaker for SshKeyMaker {
     }
 
     fn public_half(&self, private: &SecretString) -> Option<PublicKey> {
-        let key = PrivateKey::from_openssh(private.expose_secret()).ok().filter(|key| !key.is_encrypted())?;
+        let key = read(private)?;
         PublicKey::from_openssh(&key.public_key().to_openssh().ok()?).ok()
     }
+}
+
+/// The columns of base64 that OpenSSH writes, and the only number that the `ssh-key` crate reads.
+const COLUMNS: usize = 70;
+
+/// Reads a private key in OpenSSH's format that is not encrypted, however its lines are broken: other programs write 64 columns.
+pub(super) fn read(private: &SecretString) -> Option<PrivateKey> {
+    let mut lines = private.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
+    let (first, last) = (lines.next()?, lines.next_back()?);
+    let body: Zeroizing<Vec<char>> = Zeroizing::new(lines.flat_map(str::chars).collect());
+    // All of it at once, since a text that grows leaves copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(2 * private.expose_secret().len() + COLUMNS));
+    text.push_str(first);
+    for line in body.chunks(COLUMNS) {
+        text.push('\n');
+        text.extend(line);
+    }
+    text.push('\n');
+    text.push_str(last);
+    text.push('\n');
+    PrivateKey::from_openssh(text.as_str()).ok().filter(|key| !key.is_encrypted())
 }
 
 #[cfg(test)]
@@ -61,6 +83,17 @@ mod tests {
         let (one, other) = (SshKeyMaker.generate("one").unwrap(), SshKeyMaker.generate("other").unwrap());
         assert_eq!(SshKeyMaker.public_half(&one.private), Some(one.public.clone()));
         assert_ne!(one.public, other.public);
+    }
+
+    #[test]
+    fn lines_may_be_broken_where_other_programs_break_them() {
+        let made = SshKeyMaker.generate("x").unwrap();
+        let lines: Vec<_> = made.private.expose_secret().lines().collect();
+        let [first, body @ .., last] = lines.as_slice() else { panic!("no lines") };
+        let body: Vec<char> = body.concat().chars().collect();
+        let body: Vec<String> = body.chunks(64).map(|line| line.iter().collect()).collect();
+        let other = format!("{first}\r\n{}\r\n{last}", body.join("\r\n"));
+        assert_eq!(SshKeyMaker.public_half(&SecretString::from(other)), Some(made.public));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::builder::FalseyValueParser;
 
-use crate::domain::{ClusterName, RepositoryUrl};
+use crate::domain::ClusterName;
 
 /// What `new` takes.
 #[derive(Debug, Default, clap::Args)]
@@ -15,7 +15,7 @@ pub struct Arguments {
     pub folder: Option<PathBuf>,
     /// Address from which Argo CD will fetch the repository, as in git@github.com:acme/fleet.git
     #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_REPOSITORY", help_heading = "Fleet")]
-    pub repository: Option<RepositoryUrl>,
+    pub repository: Option<String>,
     /// Branch that the clusters will follow
     #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_BRANCH", value_parser = branch, help_heading = "Fleet")]
     pub branch: Option<String>,

@@ -160,7 +160,10 @@ pub async fn install_manifest(
 /// Puts together flags, what `gitops.yaml` says already, answers and defaults, in this order.
 async fn choose(arguments: Arguments, before: Option<&Declaration>, folder: &Path, context: &Context) -> Result<Choices> {
     let asking = context.environment.interactive && !context.global.yes && before.is_none();
-    let url = match arguments.repository.or_else(|| before.map(|before| before.repository.url.clone())) {
+    // Read here and not by the command line's parser, which would repeat the whole text: an address may hold a password.
+    let named = arguments.repository.map(|text| text.parse()).transpose();
+    let named: Option<RepositoryUrl> = named.map_err(|error| Failure::usage(format!("`--repository` is {error}")))?;
+    let url = match named.or_else(|| before.map(|before| before.repository.url.clone())) {
         Some(url) => url,
         None if asking => ask_url(context).await?,
         None => {

@@ -18,9 +18,10 @@ pub const OWN_MANAGER: &str = "gitops-bootstrap";
 /// By this annotation Argo CD marks what it manages; nobody else may set it, and an apply under Argo CD's name must not drop it.
 pub const TRACKING_ANNOTATION: &str = "argocd.argoproj.io/tracking-id";
 
-/// The managers under which `kubectl` records what a person does by hand, in the order of kubectl's own commands. `kubectl apply` is not among them: it
-/// says that somebody manages the object.
-const BY_HAND: [&str; 11] = [
+/// The managers under which is recorded what a person does by hand: with kubectl's commands, and in Argo CD's interface (`argocd-server`, which also makes the
+/// project `default` at its first start). `kubectl apply` is not among them: it says that somebody manages the object.
+const BY_HAND: [&str; 12] = [
+    "argocd-server",
     "kubectl-edit",
     "kubectl-patch",
     "kubectl-set",
@@ -69,7 +70,7 @@ impl Difference {
 /// Compares a declared object with the one in the cluster. Only what is declared counts, and what the manager owned before and no longer declares.
 pub fn compare(declared: &Object, live: Option<&Object>, manager: &str) -> Comparison {
     let Some(live) = live else { return Comparison::Missing };
-    let entries: Vec<Entry> = entries(live).into_iter().filter(|entry| entry.subresource.is_none()).collect();
+    let entries: Vec<Entry> = entries(live).into_iter().filter(|entry| entry.subresource.as_deref() != Some("status")).collect();
     let ours = |entry: &Entry| entry.manager == manager || entry.manager == OWN_MANAGER;
     let mut different = Vec::new();
     differing(declared.value(), live.value(), &Path::default(), &mut different);
@@ -78,7 +79,7 @@ pub fn compare(declared: &Object, live: Option<&Object>, manager: &str) -> Compa
     for path in different {
         let others: Vec<&Entry> = owners(&entries, &path, live.value()).into_iter().filter(|entry| !ours(entry)).collect();
         let conflict = |entry: &&Entry| FieldConflict { manager: entry.manager.clone(), field: path.to_string() };
-        if others.iter().any(|entry| !is_by_hand(&entry.manager)) {
+        if others.iter().any(|entry| !is_by_hand(entry)) {
             difference.foreign.extend(others.iter().map(conflict));
             difference.foreign_paths.push(path);
         } else {
@@ -126,8 +127,10 @@ pub fn is_same_state(one: &Object, other: &Object) -> bool {
     strip(one) == strip(other)
 }
 
-fn is_by_hand(manager: &str) -> bool {
-    BY_HAND.contains(&manager)
+fn is_by_hand(entry: &Entry) -> bool {
+    // `kubectl scale` writes the subresource, and does so under the name that `kubectl apply --server-side` has too.
+    let is_scaling = entry.manager == "kubectl" && !entry.applied && entry.subresource.as_deref() == Some("scale");
+    is_scaling || BY_HAND.contains(&entry.manager.as_str())
 }
 
 /// The paths of declared fields that have another value in the cluster.

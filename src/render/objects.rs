@@ -100,9 +100,9 @@ mod tests {
     fn objects_that_share_a_name_are_told_apart() {
         assert_eq!(
             names(
-                "{apiVersion: a.io/v1, kind: Policy, metadata: {name: x}}\n---\n{apiVersion: v1, kind: Policy, metadata: {name: x, namespace: n}}\n---\n{apiVersion: v1, kind: Policy, metadata: {name: x, namespace: m}}"
+                "{apiVersion: a.io/v1, kind: Policy, metadata: {name: x}}\n---\n{apiVersion: v1, kind: Policy, metadata: {name: x, namespace: one}}\n---\n{apiVersion: v1, kind: Policy, metadata: {name: x, namespace: two}}"
             ),
-            ["Policy.a.io._.x.yaml", "Policy.core.m.x.yaml", "Policy.core.n.x.yaml"]
+            ["Policy.a.io._.x.yaml", "Policy.core.one.x.yaml", "Policy.core.two.x.yaml"]
         );
     }
 

@@ -56,13 +56,7 @@ impl Comparisons {
     pub fn verdict(&self, world: &World, what: &str) -> Result<Verdict> {
         let owned: Vec<&Change> = self.changes.iter().filter(|change| is_somebody_elses(change)).collect();
         if !owned.is_empty() && !world.wanted.take_ownership {
-            let failure = Failure::new(Kind::Conflict, format!("{} of {what} belong to somebody else", count(owned.len(), "object")));
-            let fields = owned.iter().flat_map(|change| {
-                let fields = change.difference.iter().flat_map(|difference| &difference.foreign);
-                fields.map(|field| format!("{}: {} belongs to `{}`", change.reference(), field.field, field.manager))
-            });
-            let failure = fields.take(20).fold(failure, Failure::because);
-            return Err(failure.hint("find out who installed it and remove that first; `--take-ownership` takes these fields over"));
+            return Err(somebody_elses(&owned, what));
         }
         if self.changes.is_empty() {
             return Ok(Verdict::satisfied(format!("{} as declared", count(self.same, "object"))));
@@ -81,6 +75,16 @@ impl Comparisons {
 /// `1 object`, `2 objects`.
 pub fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+fn somebody_elses(owned: &[&Change], what: &str) -> Failure {
+    let failure = Failure::new(Kind::Conflict, format!("{} of {what} belong to somebody else", count(owned.len(), "object")));
+    let fields = owned.iter().flat_map(|change| {
+        let fields = change.difference.iter().flat_map(|difference| &difference.foreign);
+        fields.map(|field| format!("{}: {} belongs to `{}`", change.reference(), field.field, field.manager))
+    });
+    let failure = fields.take(20).fold(failure, Failure::because);
+    failure.hint("find out who installed it and remove that first; `--take-ownership` takes these fields over")
 }
 
 fn is_somebody_elses(change: &Change) -> bool {
@@ -158,15 +162,25 @@ pub async fn apply(world: &World, step: StepId, changes: Vec<Change>) -> Result<
 }
 
 async fn apply_one(world: &World, change: &Change) -> Result<()> {
-    // What is ours, what was changed by hand and what we were told to take may be forced; between the look and now somebody else may have come.
-    let force = world.wanted.take_ownership || change.difference.as_ref().is_some_and(|difference| difference.managed);
-    match world.cluster.apply(&change.object, ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }).await {
-        Ok(_) => Ok(()),
-        // A new CRD is served a moment after it is Established; a namespace may take a moment to accept objects.
+    match send(world, change).await {
+        // Since the look somebody else has made or changed the object, as argocd-server makes the project `default` when it first runs.
+        Err(ClusterError::FieldConflict { .. }) => match look_at(world, change.object.clone()).await? {
+            Looked::Changed(again) if !is_somebody_elses(&again) => Ok(send(world, &again).await?),
+            Looked::Changed(again) => Err(somebody_elses(&[&again], &again.reference().to_string())),
+            Looked::Same | Looked::NotServed(_) => Ok(()),
+        },
+        // A new kind is served a moment after its definition is Established.
         Err(ClusterError::NotServed(resource)) => {
             Err(Failure::new(Kind::Transient, format!("the server does not serve {} yet", resource.kind))
                 .hint("run the same command again: it goes on from here"))
         }
-        Err(error) => Err(error.into()),
+        sent => Ok(sent?),
     }
+}
+
+async fn send(world: &World, change: &Change) -> std::result::Result<(), ClusterError> {
+    // What is managed here, or was changed by hand, may be taken back; what somebody else owns only on request.
+    let force = world.wanted.take_ownership
+        || change.difference.as_ref().is_some_and(|difference| difference.managed || difference.foreign.is_empty());
+    world.cluster.apply(&change.object, ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }).await.map(drop)
 }

@@ -371,6 +371,11 @@ async fn a_repository_is_created_private_and_empty_where_it_belongs() {
         assert_eq!(forge(&server).create_repository().await.unwrap().full_name, "acme/fleet");
     }
     let server = MockServer::start().await;
+    on(&server, "GET", "/api/v3/user", [say(200, json!({ "login": "somebody" }))]).await;
+    let error = forge(&server).create_repository().await.unwrap_err();
+    assert!(matches!(&error, ForgeError::Forbidden { message, .. } if message.contains("`acme`")), "{error}");
+
+    let server = MockServer::start().await;
     on(&server, "GET", REPOSITORY, [say(200, repository())]).await;
     assert_eq!(forge(&server).create_repository().await, Err(ForgeError::RepositoryExists("acme/fleet".to_owned())));
     assert_eq!(sent(&server).await, [format!("GET {REPOSITORY}")]);

@@ -222,6 +222,9 @@ async fn each_refusal_is_told_from_the_others() {
     assert_eq!(missing, ClusterError::NotFound(ObjectRef::cluster_wide("v1", "Namespace", "argocd")));
     let invalid = refuse(422, "Invalid", "ConfigMap \"a\" is invalid", json!({})).await;
     assert_eq!(invalid, ClusterError::Invalid { object: reference.clone(), message: "ConfigMap \"a\" is invalid".to_owned() });
+    let words = "failed to create typed patch object (argocd/a; /v1, Kind=ConfigMap): .datax: field not declared in schema";
+    let unknown_field = refuse(500, "", words, Value::Null).await;
+    assert_eq!(unknown_field, ClusterError::Invalid { object: reference.clone(), message: words.to_owned() });
     let too_large = refuse(413, "RequestEntityTooLarge", "limit is 3145728", json!({})).await;
     assert!(matches!(too_large, ClusterError::Invalid { .. }), "{too_large}");
 }

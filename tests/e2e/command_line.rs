@@ -16,9 +16,11 @@ fn the_manual_has_a_page_for_each_verb() {
     let home = Home::new();
     let ran = home.cli_without_engine(&["man"]).run().exits(0);
     assert!(ran.stdout.contains(".TH gitops-bootstrap 1") && ran.stderr.is_empty(), "{ran}");
-    home.cli_without_engine(&["man", "pages"]).run().exits(0);
+    let folder = home.path().join("work");
+    std::fs::create_dir(&folder).unwrap();
+    home.cli_without_engine(&["man", "pages"]).in_folder(&folder).run().exits(0);
     for page in ["gitops-bootstrap.1", "gitops-bootstrap-init.1", "gitops-bootstrap-sandbox-up.1"] {
-        assert!(home.path().join("pages").join(page).exists(), "{page}");
+        assert!(folder.join("pages").join(page).exists(), "{page}");
     }
 }
 

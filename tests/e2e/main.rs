@@ -3,11 +3,19 @@
 //! One binary, so that it is linked once; a module for each verb or promise. The first test that needs the engine builds it, if the machine
 //! has none yet.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
 mod command_line;
 mod demo;
 mod engine_build;
 mod engine_sources;
+mod init_by_flags;
+mod init_drift;
+mod init_first;
+mod init_handover;
+mod init_interrupted;
+mod init_killed;
+mod init_refusals;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

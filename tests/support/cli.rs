@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::Running;
+
 /// How long a run may take if nothing else is said: an `init` on two busy cores needs half of it.
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -81,6 +83,11 @@ impl Cli {
     /// Starts it, to be interrupted or killed. Its output can be read from the child's pipes; what nobody reads must be little.
     pub(crate) fn spawn(self) -> Child {
         self.command().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// Starts it with `--output json`, to be watched.
+    pub(crate) fn start(self) -> Running {
+        Running::new(self.args(["--output", "json"]).spawn())
     }
 
     #[expect(clippy::disallowed_methods, reason = "the environment is closed here")]

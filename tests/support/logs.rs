@@ -61,6 +61,11 @@ pub(crate) struct ForgeRequest {
 }
 
 impl ForgeRequest {
+    /// Whether it went to the REST API.
+    pub(crate) fn is_rest(&self) -> bool {
+        self.kind == "rest"
+    }
+
     /// Whether it could have changed something.
     pub(crate) fn is_write(&self) -> bool {
         match self.kind.as_str() {
@@ -79,4 +84,39 @@ fn lines(path: &std::path::Path) -> Vec<Value> {
     // The last line may be half written.
     let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// How far the logs were at some moment.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    mutations: usize,
+    requests: usize,
+}
+
+/// The name under which the program that is tested talks to the API server.
+const OURS: &str = "gitops-bootstrap/";
+
+impl Mark {
+    /// How far they are now.
+    pub(crate) fn now(state: &State) -> Self {
+        Self { mutations: mutations(state, OURS).len(), requests: forge_requests(state).len() }
+    }
+
+    /// What the program changed in the cluster since then.
+    pub(crate) fn mutations(self, state: &State) -> Vec<Mutation> {
+        mutations(state, OURS).split_off(self.mutations)
+    }
+
+    /// What the forge was asked since then.
+    pub(crate) fn requests(self, state: &State) -> Vec<ForgeRequest> {
+        forge_requests(state).split_off(self.requests)
+    }
+
+    /// Checks that nothing was changed since then, neither in the cluster nor at the forge.
+    #[track_caller]
+    pub(crate) fn assert_unchanged(self, state: &State) {
+        assert_eq!(self.mutations(state), [], "the cluster");
+        let writes: Vec<_> = self.requests(state).into_iter().filter(ForgeRequest::is_write).collect();
+        assert_eq!(writes, [], "the forge");
+    }
 }

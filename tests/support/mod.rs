@@ -3,16 +3,24 @@
 //! A test sees nothing of the machine but its `PATH`: it has a home folder of its own, and every service that it talks to is on loopback.
 
 mod cli;
+pub(crate) mod cluster;
 mod engine;
+mod fleet;
+pub(crate) mod forge;
 mod home;
 pub(crate) mod logs;
 pub(crate) mod process;
+mod running;
 mod sandbox;
+mod secrets;
 
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::{engine, library_context};
+pub(crate) use fleet::Fleet;
 pub(crate) use home::Home;
+pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
+pub(crate) use secrets::Traces;
 
 use std::time::{Duration, Instant};
 

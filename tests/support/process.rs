@@ -1,5 +1,8 @@
 //! Other processes, by their numbers.
 
+use std::collections::BTreeSet;
+use std::fs;
+
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 fn pid(number: u32) -> Pid {
@@ -9,7 +12,7 @@ fn pid(number: u32) -> Pid {
 /// Whether there is such a process.
 pub(crate) fn is_alive(number: u32) -> bool {
     // One that has ended but was not waited for still has its number.
-    let ended = std::fs::read_to_string(format!("/proc/{number}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    let ended = fs::read_to_string(format!("/proc/{number}/stat")).is_ok_and(|stat| stat.contains(") Z "));
     test_kill_process(pid(number)).is_ok() && !ended
 }
 
@@ -21,4 +24,48 @@ pub(crate) fn kill(number: u32) {
 /// Presses Ctrl-C for a process.
 pub(crate) fn interrupt(number: u32) {
     kill_process(pid(number), Signal::INT).unwrap();
+}
+
+/// Asks a process to end, as the machine does when it is shut down.
+pub(crate) fn terminate(number: u32) {
+    kill_process(pid(number), Signal::TERM).unwrap();
+}
+
+/// Holds a process up, until it is told to go on.
+pub(crate) fn hold_up(number: u32) {
+    kill_process(pid(number), Signal::STOP).unwrap();
+}
+
+/// Lets a process that was held up go on.
+pub(crate) fn let_go_on(number: u32) {
+    kill_process(pid(number), Signal::CONT).unwrap();
+}
+
+/// What every user of the machine can see of a process and its descendants (cmdline), and what their owner can (environ).
+#[derive(Default)]
+pub(crate) struct Seen {
+    /// The command lines.
+    pub(crate) commands: BTreeSet<Vec<u8>>,
+    /// The environments of the descendants.
+    pub(crate) environments: BTreeSet<Vec<u8>>,
+}
+
+impl Seen {
+    /// Looks at the process and its descendants once.
+    pub(crate) fn look_at(&mut self, number: u32) {
+        let read = |number: u32, what: &str| fs::read(format!("/proc/{number}/{what}")).unwrap_or_default();
+        let mut open = vec![number];
+        while let Some(next) = open.pop() {
+            self.commands.insert(read(next, "cmdline"));
+            if next != number {
+                self.environments.insert(read(next, "environ"));
+            }
+            // Each thread lists the children that it started (proc_pid_children(5)).
+            let threads = fs::read_dir(format!("/proc/{next}/task")).into_iter().flatten().flatten();
+            for thread in threads {
+                let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+                open.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+            }
+        }
+    }
 }

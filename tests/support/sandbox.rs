@@ -88,14 +88,9 @@ impl TestSandbox {
         let all = [&["sandbox", "kubectl", "--"], arguments].concat();
         self.cli(&all).run().exits(0).stdout
     }
-
-    /// The numbers of its processes: the supervisor and all that it started.
-    pub(crate) fn processes(&self) -> Vec<u32> {
-        processes(&self.state)
-    }
 }
 
-/// The numbers of the processes of a sandbox.
+/// The numbers of the processes of a sandbox: the supervisor and all that it started.
 pub(crate) fn processes(state: &State) -> Vec<u32> {
     let components = state.components.iter().map(|component| component.pid);
     components.chain([state.supervisor.pid]).filter(|pid| *pid != 0).collect()

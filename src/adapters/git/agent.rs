@@ -6,13 +6,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use signature::Signer as _;
 use ssh_key::{PrivateKey, Signature};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::adapters::ssh_key::read as read_private_key;
 use crate::ports::git::GitError;
 
 const FAILURE: u8 = 5;
@@ -35,9 +36,8 @@ pub(super) struct Agent {
 impl Agent {
     /// Listens in `folder`, which nobody else may enter.
     pub(super) fn start(folder: &Path, key: &SecretString) -> Result<Self, GitError> {
-        let key = PrivateKey::from_openssh(key.expose_secret())
-            .ok()
-            .filter(|key| !key.is_encrypted() && key.algorithm() == ssh_key::Algorithm::Ed25519)
+        let key = read_private_key(key)
+            .filter(|key| key.algorithm() == ssh_key::Algorithm::Ed25519)
             .ok_or_else(|| GitError::Other("the deploy key is not an Ed25519 key in OpenSSH's format".to_owned()))?;
         let listener = UnixListener::bind(folder.join(SOCKET))
             .map_err(|error| GitError::Other(format!("no socket for the deploy key in {}: {error}", folder.display())))?;
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn nothing_is_signed_for_another_key_and_rubbish_is_refused() {
         let pair = SshKeyMaker.generate("deploy").unwrap();
-        let key = PrivateKey::from_openssh(pair.private.expose_secret()).unwrap();
+        let key = read_private_key(&pair.private).unwrap();
         let mut other = vec![SIGN_REQUEST];
         put(&mut other, b"another key").unwrap();
         put(&mut other, b"data").unwrap();

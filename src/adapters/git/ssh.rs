@@ -119,6 +119,7 @@ pub(super) fn explain(url: &RepositoryUrl, output: &Output) -> GitError {
     }
     if says(&[
         "Permission denied (",
+        "marked as read only",
         "Too many authentication failures",
         "Authentication failed",
         "could not read Username",
@@ -173,6 +174,9 @@ mod tests {
         assert_eq!(explained(unknown), host_key);
         let denied = "git@github.com: Permission denied (publickey).\r\nfatal: Could not read from remote repository.\n";
         assert_eq!(explained(denied), GitError::Denied("git@github.com:acme/fleet.git".to_owned()));
+        let read_only = "ERROR: The key you are authenticating with has been marked as read only.\nfatal: Could not read from remote \
+                         repository.\n";
+        assert!(matches!(explained(read_only), GitError::Denied(_)));
         let missing = "ERROR: Repository not found.\nfatal: Could not read from remote repository.\n";
         assert_eq!(explained(missing), GitError::NotFound("git@github.com:acme/fleet.git".to_owned()));
         let refused = "debug1: connect to address 127.0.0.1 port 22: Connection refused\nssh: connect to host github.com port 22: Connection \

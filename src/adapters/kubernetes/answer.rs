@@ -24,7 +24,7 @@ pub(super) enum Subject<'a> {
 /// What the server says of a failure, in its own words if it is a `Status`.
 pub(super) fn message(answer: &Answer) -> String {
     let status = status(answer);
-    if !status.message.is_empty() && status.details.is_some() || !status.reason.is_empty() {
+    if !status.message.is_empty() {
         return status.message;
     }
     let text = String::from_utf8_lossy(&answer.body);
@@ -39,6 +39,12 @@ pub(super) fn message(answer: &Answer) -> String {
 
 fn status(answer: &Answer) -> Status {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| Status::failure("", ""))
+}
+
+/// Whether this is how server-side apply refuses a field that the kind does not have: as an internal error (500) with these words
+/// (`managedfields/internal/structuredmerge.go` in Kubernetes' apimachinery). It does not pass.
+pub(super) fn is_schema_error(answer: &Answer) -> bool {
+    answer.status == http::StatusCode::INTERNAL_SERVER_ERROR && message(answer).starts_with("failed to create typed patch object")
 }
 
 /// The JSON of a good answer. Its depth is limited by the parser, its size by the transport.
@@ -90,7 +96,7 @@ pub(super) fn refusal(transport: &Transport, answer: &Answer, subject: Subject<'
                 _ => ClusterError::Stale(object.clone()),
             }
         }
-        (400..=499, Some(object)) => ClusterError::Invalid { object: object.clone(), message },
+        (400..=500, Some(object)) => ClusterError::Invalid { object: object.clone(), message },
         (404, None) => match subject {
             Subject::Kind(resource) => ClusterError::NotServed(resource.clone()),
             Subject::Object(_) | Subject::Sent(..) => transport.unintelligible(message),

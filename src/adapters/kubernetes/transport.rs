@@ -245,6 +245,7 @@ impl Transport {
             StatusCode::UNAUTHORIZED => {
                 Err(Failed::Unauthorized { message: super::answer::message(&answer), generation: session.generation })
             }
+            _ if super::answer::is_schema_error(&answer) => Ok(answer),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::INTERNAL_SERVER_ERROR
             | StatusCode::BAD_GATEWAY

@@ -1,0 +1,195 @@
+//! What `init` refuses before it has changed anything.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::support::forge::switch;
+use crate::support::logs::{ForgeRequest, Mark};
+use crate::support::{Cli, Fleet, Ran, TestSandbox};
+
+#[test]
+fn what_cannot_go_well_is_refused_before_anything_is_changed() {
+    let sandbox = TestSandbox::start();
+    let fleet = Fleet::of(&sandbox);
+    changes_that_are_not_committed(&sandbox, &fleet);
+    commits_that_are_not_pushed(&sandbox, &fleet);
+    commits_that_somebody_else_has_pushed(&sandbox, &fleet);
+    a_host_whose_key_is_not_pinned(&sandbox, &fleet);
+    another_cluster_than_the_pinned_one(&sandbox, &fleet);
+    a_token_that_may_not_manage_keys(&sandbox);
+    a_token_that_has_expired(&sandbox);
+    deploy_keys_that_are_disabled(&sandbox);
+    several_contexts_and_none_named(&sandbox, &fleet);
+    an_account_that_lacks_a_right(&sandbox, &fleet);
+    a_cluster_that_is_another_one_by_its_record(&sandbox);
+    applications_that_are_half_deleted(&sandbox, &fleet);
+
+    // None of it has left anything behind.
+    sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);
+    sandbox.assert_converged();
+}
+
+/// Checks that a run exits with `status`, says all `words`, and changed nothing.
+#[track_caller]
+fn assert_refuses(sandbox: &TestSandbox, run: Cli, status: i32, words: &[&str]) -> (Ran, Vec<ForgeRequest>) {
+    let mark = Mark::now(&sandbox.state);
+    let ran = run.run().exits(status);
+    mark.assert_unchanged(&sandbox.state);
+    // Lines are broken where the width says, so the words are looked for in what was said as a whole.
+    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in words {
+        assert!(said.contains(word), "`{word}` is not said\n{ran}");
+    }
+    (ran, mark.requests(&sandbox.state))
+}
+
+fn init(sandbox: &TestSandbox, more: &[&str]) -> Cli {
+    sandbox.cli(&[&["init", "staging", "--sandbox"], more].concat())
+}
+
+/// A file that Argo CD takes.
+const RENDERED: &str = "rendered/staging/services/whoami/Deployment.whoami.yaml";
+
+fn changes_that_are_not_committed(sandbox: &TestSandbox, fleet: &Fleet) {
+    fleet.write(RENDERED, &format!("{}# changed\n", fleet.read(RENDERED)));
+    assert_refuses(sandbox, init(sandbox, &[]), 3, &["not committed", RENDERED, "git stash"]);
+    fleet.git(&["checkout", "--quiet", "--", "."]);
+}
+
+fn commits_that_are_not_pushed(sandbox: &TestSandbox, fleet: &Fleet) {
+    let pushed = fleet.head();
+    fleet.write(RENDERED, &format!("{}# changed\n", fleet.read(RENDERED)));
+    fleet.commit("Change a service");
+    assert_refuses(sandbox, init(sandbox, &[]), 3, &[RENDERED, &pushed[..7], "git push origin HEAD:main"]);
+    fleet.git(&["reset", "--quiet", "--hard", &pushed]);
+}
+
+fn commits_that_somebody_else_has_pushed(sandbox: &TestSandbox, fleet: &Fleet) {
+    let ours = fleet.head();
+    let theirs = fleet.copy("theirs");
+    theirs.write(RENDERED, &format!("{}# changed\n", theirs.read(RENDERED)));
+    theirs.commit("Change a service");
+    theirs.push();
+    assert_refuses(sandbox, init(sandbox, &[]), 3, &[&theirs.head()[..7], "somebody has pushed", "git pull --rebase"]);
+    fleet.go_back_to(&ours);
+}
+
+fn a_host_whose_key_is_not_pinned(sandbox: &TestSandbox, fleet: &Fleet) {
+    let before = fleet.head();
+    let declaration = fleet.read("gitops.yaml");
+    let kept: Vec<&str> = declaration.lines().filter(|line| !line.contains("knownHosts:") && !line.trim_start().starts_with("- ")).collect();
+    fleet.write("gitops.yaml", &(kept.join("\n") + "\n"));
+    fleet.commit("Pin no host key");
+    fleet.push();
+    let words = ["no host key is pinned for [127.0.0.1]:", "never trusted on first use", "repository.knownHosts", "nothing was changed"];
+    let (_, requests) = assert_refuses(sandbox, init(sandbox, &["-C", "fleet"]), 8, &words);
+    assert!(requests.iter().all(|request| request.kind != "git-ssh"), "nobody is asked whose key is not known: {requests:?}");
+    fleet.go_back_to(&before);
+}
+
+fn another_cluster_than_the_pinned_one(sandbox: &TestSandbox, fleet: &Fleet) {
+    let before = fleet.head();
+    let pinned = "00000000-0000-4000-8000-000000000000";
+    fleet.replace("gitops.yaml", "\"staging\": {}", &format!("\"staging\": {{identity: {{kubeSystemUid: {pinned}}}}}"));
+    fleet.commit("Pin another cluster");
+    fleet.push();
+    let found = sandbox.get(&["namespace", "kube-system"])["metadata"]["uid"].as_str().unwrap().to_owned();
+    assert_refuses(sandbox, init(sandbox, &["-C", "fleet"]), 3, &["is not the cluster `staging`", pinned, &found, "--context"]);
+    fleet.go_back_to(&before);
+}
+
+fn a_token_that_may_not_manage_keys(sandbox: &TestSandbox) {
+    let token = sandbox.state.forge.tokens["write"].to_str().unwrap();
+    assert_refuses(sandbox, init(sandbox, &["--token-file", token]), 4, &["administrator", "Administration", "nothing was changed"]);
+}
+
+fn a_token_that_has_expired(sandbox: &TestSandbox) {
+    let token = sandbox.state.forge.tokens["expired"].to_str().unwrap();
+    let (_, requests) = assert_refuses(sandbox, init(sandbox, &["-C", "fleet", "--token-file", token]), 4, &["token", "nothing was changed"]);
+    let rest: Vec<_> = requests.iter().filter(|request| request.is_rest()).collect();
+    assert_eq!(rest.len(), 1, "GitHub locks out who tries again: {rest:?}");
+}
+
+fn deploy_keys_that_are_disabled(sandbox: &TestSandbox) {
+    switch(&sandbox.state, &json!({"deploy_keys_disabled": true}));
+    assert_refuses(sandbox, init(sandbox, &["-C", "fleet"]), 4, &["deploy keys", "nothing was changed"]);
+    switch(&sandbox.state, &json!({"deploy_keys_disabled": false}));
+}
+
+/// The sandbox's kubeconfig, changed.
+fn kubeconfig(sandbox: &TestSandbox, name: &str, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let mut config = serde_json::from_str(&sandbox.kubectl(&["config", "view", "--raw", "--output", "json"])).unwrap();
+    change(&mut config);
+    let path = sandbox.home().path().join(name);
+    // YAML has JSON in it.
+    std::fs::write(&path, config.to_string()).unwrap();
+    path
+}
+
+/// A run on a cluster that is a sandbox's only by chance.
+fn init_by(sandbox: &TestSandbox, fleet: &Fleet, kubeconfig: &std::path::Path) -> Cli {
+    let token = sandbox.state.forge.tokens["admin"].to_str().unwrap();
+    let run = sandbox.cli(&["init", "staging", "--token-file", token, "--kubeconfig", kubeconfig.to_str().unwrap()]);
+    run.in_folder(fleet.folder())
+}
+
+fn several_contexts_and_none_named(sandbox: &TestSandbox, fleet: &Fleet) {
+    let several = kubeconfig(sandbox, "several", |config| {
+        let mut other = config["contexts"][0].clone();
+        other["name"] = "production-eu".into();
+        config["contexts"].as_array_mut().unwrap().push(other);
+    });
+    let (_, requests) = assert_refuses(sandbox, init_by(sandbox, fleet, &several), 2, &[&sandbox.state.context, "production-eu", "--context"]);
+    assert_eq!(requests, []);
+}
+
+fn an_account_that_lacks_a_right(sandbox: &TestSandbox, fleet: &Fleet) {
+    // All that is needed, but for one verb on one kind.
+    let rule = |groups: &[&str], resources: &[&str], verbs: &[&str]| json!({"apiGroups": groups, "resources": resources, "verbs": verbs});
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "limited"},
+        "rules": [
+            rule(&["*"], &["*"], &["get", "list", "create", "patch", "update", "escalate", "bind"]),
+            rule(&["apps", "argoproj.io", "apiextensions.k8s.io"], &["*"], &["watch"]),
+        ],
+    });
+    let path = sandbox.home().path().join("role.json");
+    std::fs::write(&path, role.to_string()).unwrap();
+    sandbox.kubectl(&["apply", "--filename", path.to_str().unwrap()]);
+    sandbox.kubectl(&["create", "serviceaccount", "limited", "--namespace", "default"]);
+    sandbox.kubectl(&["create", "clusterrolebinding", "limited", "--clusterrole", "limited", "--serviceaccount", "default:limited"]);
+    let token = sandbox.kubectl(&["create", "token", "limited", "--namespace", "default"]);
+    let limited = kubeconfig(sandbox, "limited", |config| config["users"][0]["user"] = json!({"token": token.trim()}));
+    assert_refuses(sandbox, init_by(sandbox, fleet, &limited), 4, &["lacks 1 right", "watch pods in namespace argocd", "nothing was changed"]);
+    sandbox.kubectl(&["delete", "clusterrolebinding,clusterrole", "limited"]);
+}
+
+fn a_cluster_that_is_another_one_by_its_record(sandbox: &TestSandbox) {
+    sandbox.kubectl(&["create", "namespace", "argocd"]);
+    sandbox.kubectl(&["create", "configmap", "gitops-bootstrap", "--namespace", "argocd", "--from-literal", "cluster=production"]);
+    assert_refuses(sandbox, init(sandbox, &[]), 3, &["the cluster `production`, not to `staging`", "nothing was changed", "--context"]);
+    sandbox.kubectl(&["delete", "configmap", "gitops-bootstrap", "--namespace", "argocd"]);
+}
+
+fn applications_that_are_half_deleted(sandbox: &TestSandbox, fleet: &Fleet) {
+    let definition = fleet.folder().join("rendered/staging/infrastructure/argocd/CustomResourceDefinition.applications.argoproj.io.yaml");
+    // As `init` would have applied it.
+    let arguments = ["apply", "--server-side", "--field-manager", "argocd-controller", "--filename"];
+    sandbox.kubectl(&[&arguments[..], &[definition.to_str().unwrap()]].concat());
+    sandbox.kubectl(&["wait", "--for", "condition=Established", "crd/applications.argoproj.io", "--timeout", "60s"]);
+    let application = json!({
+        "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
+        "metadata": {"name": "billing", "namespace": "argocd", "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
+        "spec": {"project": "default", "destination": {"server": "https://kubernetes.default.svc"}, "source": {"repoURL": "https://elsewhere.example/a/b"}},
+    });
+    let path = sandbox.home().path().join("application.json");
+    std::fs::write(&path, application.to_string()).unwrap();
+    sandbox.kubectl(&["create", "--filename", path.to_str().unwrap()]);
+    sandbox.kubectl(&["delete", "application", "billing", "--namespace", "argocd", "--wait=false"]);
+    assert_refuses(sandbox, init(sandbox, &[]), 3, &["half deleted: billing", "take the finalizers off", "nothing was changed"]);
+    let kept = sandbox.get(&["application", "billing", "--namespace", "argocd"]);
+    assert_eq!(kept["metadata"]["finalizers"], json!(["resources-finalizer.argocd.argoproj.io"]));
+    let patch = r#"{"metadata": {"finalizers": null}}"#;
+    sandbox.kubectl(&["patch", "application", "billing", "--namespace", "argocd", "--type", "merge", "--patch", patch]);
+}
