@@ -2,7 +2,12 @@
 //!
 //! `cargo bench --locked` measures everything; `cargo bench --locked -- near` only what is named: `near`, `far`, `run`. See docs/benchmarks.md.
 #![cfg(unix)]
-#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::panic, reason = "a benchmark prints a table, and stops at whatever goes wrong")]
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark prints a table, and stops at whatever goes wrong"
+)]
 
 mod contestant;
 mod fresh_cluster;
@@ -14,7 +19,6 @@ mod statistics;
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "a benchmark needs less than the tests do")]
 mod support;
-
 
 use std::time::Duration;
 

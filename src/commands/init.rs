@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Context;
-use super::connect::{Connected, ask, connect_to, sandbox_up};
+use super::ask::ask;
+use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
 use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::github::{GitHub, GitHubOptions};
