@@ -44,17 +44,23 @@ fn main() -> ExitCode {
 async fn run(cli: Cli, environment: Environment, events: Events, terminal: Terminal) -> ExitCode {
     let cancel = CancellationToken::new();
     let terminated = Arc::new(AtomicBool::new(false));
-    let signals = tokio::spawn(listen(cancel.clone(), terminated.clone(), terminal));
+    let signals = tokio::spawn(listen(cancel.clone(), terminated.clone(), terminal.clone()));
     let context = Context { global: cli.global.clone(), environment, events: events.clone(), cancel };
     let result = commands::run(cli, context).await;
     signals.abort();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(mut failure) => {
-            if failure.kind == Kind::Interrupted && terminated.load(Ordering::Relaxed) {
+            let interrupted = failure.kind == Kind::Interrupted;
+            if interrupted && terminated.load(Ordering::Relaxed) {
                 failure.kind = Kind::Terminated;
             }
             let status = failure.kind.exit_status();
+            // A prompt that was cut short has left the terminal in its own mode.
+            terminal.restore();
+            if interrupted {
+                terminal.start_line();
+            }
             events.send(Event::Failed { failure, status });
             ExitCode::from(status)
         }

@@ -21,6 +21,14 @@ impl Terminal {
         }
     }
 
+    /// Goes to the start of an empty line: a prompt that was cut short has left the cursor in the middle of one.
+    pub fn start_line(&self) {
+        let terminal = console::Term::stderr();
+        if terminal.is_term() {
+            let _gone = terminal.clear_line();
+        }
+    }
+
     /// Puts the terminal back.
     pub fn restore(&self) {
         let terminal = console::Term::stderr();
