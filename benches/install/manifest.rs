@@ -31,9 +31,8 @@ impl Manifest {
         std::fs::write(&file, &text).unwrap();
         let documents = parse_documents(&text, "install.yaml").unwrap();
         let objects = documents.into_iter().map(|document| Object::new(document.value).unwrap());
-        let objects: Vec<Object> = objects
-            .map(|object| if CLUSTER_WIDE.contains(&object.kind()) { object } else { object.in_namespace("argocd") })
-            .collect();
+        let objects: Vec<Object> =
+            objects.map(|object| if CLUSTER_WIDE.contains(&object.kind()) { object } else { object.in_namespace("argocd") }).collect();
         Self { file, objects, _folder: folder }
     }
 }

@@ -50,7 +50,10 @@ fn by_flags_alone_on_a_plain_kubeconfig_and_no_secret_gets_anywhere() {
     traces.are_not_in("the API server's log", fs::read(&state.audit_log).unwrap());
     let kinds = sandbox.kubectl(&["api-resources", "--verbs", "list", "--output", "name"]);
     let kinds: Vec<&str> = kinds.lines().filter(|kind| *kind != "secrets").collect();
-    traces.are_not_in("the cluster", sandbox.kubectl(&["get", &kinds.join(","), "--all-namespaces", "--show-managed-fields", "--output", "json"]));
+    traces.are_not_in(
+        "the cluster",
+        sandbox.kubectl(&["get", &kinds.join(","), "--all-namespaces", "--show-managed-fields", "--output", "json"]),
+    );
     for secret in sandbox.list(&["secrets", "--all-namespaces", "--show-managed-fields"]) {
         traces.are_not_in("the description of a Secret", secret["metadata"].to_string());
     }

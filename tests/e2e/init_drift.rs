@@ -74,7 +74,10 @@ fn before_the_handover_edits_are_undone_and_foreign_fields_left_alone(sandbox: &
     }
     assert!(!changed.iter().any(|change| change.contains("argocd-dex-server")), "{changed:?}");
     let left: Vec<Value> = ran.events().into_iter().filter(|event| event["event"] == "left-alone").collect();
-    assert!(left.iter().any(|event| event["object"] == "Deployment argocd/argocd-dex-server" && event.to_string().contains("somebody")), "{ran}");
+    assert!(
+        left.iter().any(|event| event["object"] == "Deployment argocd/argocd-dex-server" && event.to_string().contains("somebody")),
+        "{ran}"
+    );
     assert_eq!(sandbox.get(&["statefulset", "argocd-application-controller", "--namespace", "argocd"])["spec"]["replicas"], 1);
     let dex = sandbox.get(&["deployment", "argocd-dex-server", "--namespace", "argocd"]);
     assert_eq!(dex["spec"]["template"]["spec"]["nodeSelector"]["kubernetes.io/os"], "somebodys");
@@ -103,7 +106,8 @@ fn a_secret_that_was_deleted_is_made_again_with_a_new_key(sandbox: &TestSandbox)
     assert!(changed.iter().any(|change| change.starts_with("created deploy key")), "{ran}");
     assert_ne!(sandbox.private_key(), private);
     // The old key may be another cluster's for all that can be known: it is named, and a person removes it.
-    let warned = ran.events().into_iter().any(|event| event["event"] == "warning" && event.to_string().contains(&format!("id {}", old["id"])));
+    let warned =
+        ran.events().into_iter().any(|event| event["event"] == "warning" && event.to_string().contains(&format!("id {}", old["id"])));
     assert!(warned, "{ran}");
     assert!(deploy_keys(&sandbox.state).contains(&old));
     delete_deploy_key(&sandbox.state, &old);

@@ -80,7 +80,9 @@ fn rolled_out(sandbox: &TestSandbox, fleet: &Fleet) -> Value {
     eventually("one new pod of the repository server", SYNC, || {
         let pods = sandbox.list(&["pods", "--namespace", "argocd", "--selector", "app.kubernetes.io/name=argocd-repo-server"]);
         let [pod] = pods.as_slice() else { return None };
-        let ready = pod["status"]["containerStatuses"].as_array().is_some_and(|containers| containers.iter().all(|container| container["ready"] == true));
+        let ready = pod["status"]["containerStatuses"]
+            .as_array()
+            .is_some_and(|containers| containers.iter().all(|container| container["ready"] == true));
         ready.then(|| pod["metadata"]["labels"]["changed-in"].clone())
     })
 }

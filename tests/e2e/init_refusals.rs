@@ -78,7 +78,8 @@ fn commits_that_somebody_else_has_pushed(sandbox: &TestSandbox, fleet: &Fleet) {
 fn a_host_whose_key_is_not_pinned(sandbox: &TestSandbox, fleet: &Fleet) {
     let before = fleet.head();
     let declaration = fleet.read("gitops.yaml");
-    let kept: Vec<&str> = declaration.lines().filter(|line| !line.contains("knownHosts:") && !line.trim_start().starts_with("- ")).collect();
+    let kept: Vec<&str> =
+        declaration.lines().filter(|line| !line.contains("knownHosts:") && !line.trim_start().starts_with("- ")).collect();
     fleet.write("gitops.yaml", &(kept.join("\n") + "\n"));
     fleet.commit("Pin no host key");
     fleet.push();
@@ -106,7 +107,8 @@ fn a_token_that_may_not_manage_keys(sandbox: &TestSandbox) {
 
 fn a_token_that_has_expired(sandbox: &TestSandbox) {
     let token = sandbox.state.forge.tokens["expired"].to_str().unwrap();
-    let (_, requests) = assert_refuses(sandbox, init(sandbox, &["-C", "fleet", "--token-file", token]), 4, &["token", "nothing was changed"]);
+    let (_, requests) =
+        assert_refuses(sandbox, init(sandbox, &["-C", "fleet", "--token-file", token]), 4, &["token", "nothing was changed"]);
     let rest: Vec<_> = requests.iter().filter(|request| request.is_rest()).collect();
     assert_eq!(rest.len(), 1, "GitHub locks out who tries again: {rest:?}");
 }
@@ -140,7 +142,8 @@ fn several_contexts_and_none_named(sandbox: &TestSandbox, fleet: &Fleet) {
         other["name"] = "production-eu".into();
         config["contexts"].as_array_mut().unwrap().push(other);
     });
-    let (_, requests) = assert_refuses(sandbox, init_by(sandbox, fleet, &several), 2, &[&sandbox.state.context, "production-eu", "--context"]);
+    let (_, requests) =
+        assert_refuses(sandbox, init_by(sandbox, fleet, &several), 2, &[&sandbox.state.context, "production-eu", "--context"]);
     assert_eq!(requests, []);
 }
 
@@ -161,7 +164,12 @@ fn an_account_that_lacks_a_right(sandbox: &TestSandbox, fleet: &Fleet) {
     sandbox.kubectl(&["create", "clusterrolebinding", "limited", "--clusterrole", "limited", "--serviceaccount", "default:limited"]);
     let token = sandbox.kubectl(&["create", "token", "limited", "--namespace", "default"]);
     let limited = kubeconfig(sandbox, "limited", |config| config["users"][0]["user"] = json!({"token": token.trim()}));
-    assert_refuses(sandbox, init_by(sandbox, fleet, &limited), 4, &["lacks 1 right", "watch pods in namespace argocd", "nothing was changed"]);
+    assert_refuses(
+        sandbox,
+        init_by(sandbox, fleet, &limited),
+        4,
+        &["lacks 1 right", "watch pods in namespace argocd", "nothing was changed"],
+    );
     sandbox.kubectl(&["delete", "clusterrolebinding,clusterrole", "limited"]);
 }
 

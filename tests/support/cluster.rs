@@ -94,8 +94,7 @@ impl TestSandbox {
     #[track_caller]
     pub(crate) fn assert_converged(&self) {
         let applications = self.list(&["applications", "--namespace", "argocd"]);
-        let states: BTreeMap<_, _> =
-            applications.iter().map(|found| (found["metadata"]["name"].to_string(), stands(found))).collect();
+        let states: BTreeMap<_, _> = applications.iter().map(|found| (found["metadata"]["name"].to_string(), stands(found))).collect();
         assert!(states.len() > 3 && states.values().all(|state| *state == STANDS), "{states:?}");
 
         let public = public_half(&self.private_key());
@@ -113,7 +112,8 @@ const STANDS: [&str; 3] = ["Synced", "Healthy", "Succeeded"];
 
 fn stands(application: &Value) -> [&str; 3] {
     let status = &application["status"];
-    [&status["sync"]["status"], &status["health"]["status"], &status["operationState"]["phase"]].map(|state| state.as_str().unwrap_or("none"))
+    [&status["sync"]["status"], &status["health"]["status"], &status["operationState"]["phase"]]
+        .map(|state| state.as_str().unwrap_or("none"))
 }
 
 /// The type and the content of a public key, without the comment.

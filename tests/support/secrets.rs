@@ -68,7 +68,9 @@ fn a_secret_is_found_in_whatever_form_it_was_written() {
     let traces = Traces::of(&[secret]);
     for before in ["", "x", "xy"] {
         let text = [before.as_bytes(), secret, b" and more"].concat();
-        for written in [text.clone(), STANDARD.encode(&text).into_bytes(), hexadecimal(&text).into_bytes(), text[before.len() + 10..].to_vec()] {
+        for written in
+            [text.clone(), STANDARD.encode(&text).into_bytes(), hexadecimal(&text).into_bytes(), text[before.len() + 10..].to_vec()]
+        {
             assert!(traces.are_in(&written), "{}", String::from_utf8_lossy(&written));
         }
     }
