@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use tokio::time::Instant;
 
 use crate::error::{Failure, Kind, Result};
@@ -108,13 +109,16 @@ fn step(id: StepId) -> Box<dyn Runnable> {
 
 /// Reads the world and says what a run of `recipe` would do. Changes nothing.
 pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
+    // The steps after the one that finds the credential need nothing else of each other, so all of them look at the same time.
+    let split = recipe.iter().position(|id| *id == StepId::SecretCreate).map_or(0, |place| place + 1);
+    let (first, others) = recipe.split_at_checked(split).unwrap_or((recipe, &[]));
     let mut planned = Vec::with_capacity(recipe.len());
-    for &id in recipe {
-        let verdict = world.wait(step(id).survey(world), || format!("an answer on {}", id.title())).await??;
-        planned.push(match verdict {
-            Verdict::Satisfied { because } => PlannedStep { step: id, needed: false, because, changes: Vec::new() },
-            Verdict::Needed { because, changes } => PlannedStep { step: id, needed: true, because, changes },
-        });
+    for &id in first {
+        planned.push(survey_step(id, world).await?);
+    }
+    // Of several failures it is that of the first step that is told.
+    for result in join_all(others.iter().map(|&id| survey_step(id, world))).await {
+        planned.push(result?);
     }
     // The lock is for runs that change something.
     let others = planned.iter().any(|planned| planned.needed && planned.step != StepId::Lease);
@@ -125,6 +129,14 @@ pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>
         lock.because = "nothing is to be changed".to_owned();
     }
     Ok(planned)
+}
+
+async fn survey_step(id: StepId, world: &World) -> Result<PlannedStep> {
+    let verdict = world.wait(step(id).survey(world), || format!("an answer on {}", id.title())).await??;
+    Ok(match verdict {
+        Verdict::Satisfied { because } => PlannedStep { step: id, needed: false, because, changes: Vec::new() },
+        Verdict::Needed { because, changes } => PlannedStep { step: id, needed: true, because, changes },
+    })
 }
 
 /// Runs the steps of `recipe` in their order. On a failure the lock is given back, as far as the cluster lets it.

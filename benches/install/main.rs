@@ -1,7 +1,6 @@
 //! How long the install takes: ours, against the limit of the API server and against `kubectl`, near and far away.
 //!
 //! `cargo bench --locked` measures everything; `cargo bench --locked -- near` only what is named: `near`, `far`, `run`. See docs/benchmarks.md.
-#![cfg(unix)]
 #![expect(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -19,6 +18,7 @@ mod statistics;
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "a benchmark needs less than the tests do")]
 mod support;
+mod whole_run;
 
 use std::time::Duration;
 
@@ -46,6 +46,9 @@ fn main() {
     if is_wanted("far") {
         let figures = runtime.block_on(install(&Contestant::ALL, Some(DELAY)));
         println!("{}", table("Install phase, each answer 50 ms late", &figures));
+    }
+    if is_wanted("run") {
+        println!("{}", table("Whole runs of `init`", &whole_run::measure(SAMPLES)));
     }
 }
 

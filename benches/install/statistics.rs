@@ -41,23 +41,31 @@ impl Figures {
     }
 }
 
-/// A table of seconds, in Markdown: minimum, median, maximum, and the ratio of the first row's median to each row's, with the smallest and the
-/// largest that the samples allow.
+/// A table of seconds, in Markdown: minimum, median, maximum, and how each row's median compares with the first row's, with the smallest and the
+/// largest ratio that the samples allow.
 pub(crate) fn table(title: &str, figures: &[Figures]) -> String {
-    let mut text = format!("\n{title} (seconds, {} samples each)\n\n", figures.first().map_or(0, |first| first.samples.len()));
-    text.push_str("| | minimum | median | maximum | first / this (spread) |\n|---|---:|---:|---:|---:|\n");
+    let mut text = format!("\n{title} (seconds)\n\n");
+    text.push_str("| | samples | minimum | median | maximum | of the first (spread) |\n|---|---:|---:|---:|---:|---:|\n");
     for row in figures {
         let ratio = match figures.first() {
             Some(first) if !std::ptr::eq(first, row) => format!(
                 "{:.2} ({:.2} to {:.2})",
-                first.median() / row.median(),
-                first.minimum() / row.maximum(),
-                first.maximum() / row.minimum()
+                row.median() / first.median(),
+                row.minimum() / first.maximum(),
+                row.maximum() / first.minimum()
             ),
             _ => String::new(),
         };
         // Writing to a string does not fail.
-        let _ = writeln!(text, "| {} | {:.2} | {:.2} | {:.2} | {ratio} |", row.name, row.minimum(), row.median(), row.maximum());
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.2} | {:.2} | {:.2} | {ratio} |",
+            row.name,
+            row.samples.len(),
+            row.minimum(),
+            row.median(),
+            row.maximum()
+        );
     }
     text
 }

@@ -100,6 +100,13 @@ pub struct Right {
     pub name: Option<String>,
 }
 
+impl Right {
+    /// The right to do everything to everything.
+    pub fn everything() -> Self {
+        Self { verb: "*", group: "*".to_owned(), resource: "*".to_owned(), namespace: None, name: None }
+    }
+}
+
 /// A change that a watch saw.
 #[derive(Clone, Debug)]
 pub enum Change {

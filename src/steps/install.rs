@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -73,12 +74,9 @@ impl Step for Install {
         let mut objects: Vec<&Object> = others(world).filter(|object| with_hooks || !is_hook(object)).collect();
         objects.sort_by_key(|object| FIRST.iter().position(|kind| *kind == object.kind()).unwrap_or(FIRST.len()));
         let comparisons = apply::look(world, objects).await?;
-        let mut unserved = Vec::new();
-        for resource in definitions(world).filter_map(defined) {
-            if world.cluster.served(&resource).await?.is_none() {
-                unserved.push(resource);
-            }
-        }
+        let kinds: Vec<Resource> = definitions(world).filter_map(defined).collect();
+        let served = try_join_all(kinds.iter().map(|kind| world.cluster.served(kind))).await?;
+        let unserved: Vec<Resource> = kinds.into_iter().zip(served).filter(|(_, served)| served.is_none()).map(|(kind, _)| kind).collect();
         let skipped = comparisons.not_served.iter().filter(|object| !unserved.contains(&object.resource));
         let skipped = skipped.map(|object| format!("{object}: the cluster does not serve {}", object.resource.api_version));
         world.note_skipped(skipped.collect());

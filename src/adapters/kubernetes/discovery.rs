@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use serde::Deserialize;
 
@@ -21,8 +22,16 @@ pub(super) struct Served {
 /// The kinds of one group and version, by their names.
 type Kinds = HashMap<String, Served>;
 
-/// What is known of one group and version. Locked while it is asked for, so that callers at the same time ask once.
-type Known = Arc<tokio::sync::Mutex<Kinds>>;
+/// What is known of one group and version.
+#[derive(Default)]
+struct Group {
+    kinds: Kinds,
+    /// When the server last said so.
+    answered: Option<Instant>,
+}
+
+/// A group and version, locked while it is asked for.
+type Known = Arc<tokio::sync::Mutex<Group>>;
 
 /// What was found so far.
 #[derive(Default)]
@@ -45,17 +54,18 @@ struct ListedResource {
 }
 
 impl Discovery {
-    /// How `resource` is served; none if it is not. A kind that is not known is asked for again each time.
+    /// How `resource` is served; none if it is not. A kind that is not known is asked for again each time, but callers at the same time ask once.
     pub(super) async fn find(&self, transport: &Transport, resource: &Resource) -> Result<Option<Served>, ClusterError> {
         let known = match self.groups.lock() {
             Ok(mut groups) => groups.entry(resource.api_version.clone()).or_default().clone(),
             Err(_) => Known::default(),
         };
+        let begun = Instant::now();
         let mut known = known.lock().await;
-        if !known.contains_key(&resource.kind) {
-            *known = ask(transport, resource).await?;
+        if !known.kinds.contains_key(&resource.kind) && known.answered.is_none_or(|answered| answered <= begun) {
+            *known = Group { kinds: ask(transport, resource).await?, answered: Some(Instant::now()) };
         }
-        Ok(known.get(&resource.kind).cloned())
+        Ok(known.kinds.get(&resource.kind).cloned())
     }
 
     /// Forgets a group and version, because the server denied a kind of it.
