@@ -313,7 +313,8 @@ fn report(folder: &Path, choices: &Choices, written: &Written, context: &Context
     let text = if nothing {
         format!("nothing to do: all {} files are as they should be", written.unchanged)
     } else {
-        format!("{} written, {} as they should be", written.written.len(), written.unchanged)
+        let kept = if written.unchanged == 0 { String::new() } else { format!(", {} as they should be", written.unchanged) };
+        format!("{} written{kept}", written.written.len())
     };
     context.events.send(Event::Fact { name: "files", text });
     context.events.send(Event::Fact { name: "Argo CD", text: format!("{}, sha256 {}", choices.argocd.version, choices.argocd.sha256) });
