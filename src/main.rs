@@ -69,39 +69,56 @@ async fn run(cli: Cli, environment: Environment, events: Events, terminal: Termi
 
 /// Cancels the run at the first signal and ends the process at the second.
 async fn listen(cancel: CancellationToken, terminated: Arc<AtomicBool>, terminal: Terminal) {
-    let mut already = false;
-    loop {
-        let is_termination = next_signal().await;
-        if already {
-            terminal.restore();
-            end_now(if is_termination { Kind::Terminated } else { Kind::Interrupted });
-        }
-        already = true;
-        terminated.store(is_termination, Ordering::Relaxed);
-        cancel.cancel();
-    }
+    // Made once: a second signal right after the first must find somebody who listens.
+    let Some(mut signals) = Signals::new() else { return };
+    let is_termination = signals.next().await;
+    terminated.store(is_termination, Ordering::Relaxed);
+    cancel.cancel();
+    let is_termination = signals.next().await;
+    terminal.restore();
+    end_now(if is_termination { Kind::Terminated } else { Kind::Interrupted });
 }
 
-/// Waits for SIGINT or SIGTERM; whether it was the latter.
+/// The signals that end a run: SIGINT and SIGTERM.
 #[cfg(unix)]
-async fn next_signal() -> bool {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => false,
-        _ = terminate.recv() => true,
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Option<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Some(Self { interrupt: signal(SignalKind::interrupt()).ok()?, terminate: signal(SignalKind::terminate()).ok()? })
+    }
+
+    /// Waits for the next one; whether it was SIGTERM.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.interrupt.recv() => false,
+            _ = self.terminate.recv() => true,
+        }
     }
 }
 
-/// Waits for Ctrl-C.
+/// The signal that ends a run: Ctrl-C.
 #[cfg(not(unix))]
-async fn next_signal() -> bool {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Option<Self> {
+        Some(Self)
     }
-    false
+
+    /// Waits for the next one, which is never SIGTERM here.
+    async fn next(&mut self) -> bool {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        false
+    }
 }
 
 #[expect(clippy::exit, reason = "the second signal ends the process at once, whatever it is doing")]
