@@ -44,7 +44,7 @@ fn by_flags_alone_on_a_plain_kubeconfig_and_no_secret_gets_anywhere() {
     assert!(seen.commands.len() > 1 && seen.environments.iter().any(|(_, environment)| !environment.is_empty()), "the run had children");
     seen.commands.iter().for_each(|command| traces.are_not_in("a command line", command));
     for (command, environment) in &seen.environments {
-        traces.are_not_in(&format!("the environment of {}", String::from_utf8_lossy(command)), environment);
+        traces.are_not_in(&format!("the environment of {}", String::from_utf8_lossy(command).replace('\0', " ")), environment);
     }
     traces.are_not_below(home, &sandbox.home().sandbox_folder("default"));
     assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "nothing is left behind");
