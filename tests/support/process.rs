@@ -46,20 +46,23 @@ pub(crate) fn let_go_on(number: u32) {
 pub(crate) struct Seen {
     /// The command lines.
     pub(crate) commands: BTreeSet<Vec<u8>>,
-    /// The environments of the descendants.
-    pub(crate) environments: BTreeSet<Vec<u8>>,
+    /// The environments of the descendants, each with its command line.
+    pub(crate) environments: BTreeSet<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Seen {
     /// Looks at the process and its descendants once.
     pub(crate) fn look_at(&mut self, number: u32) {
         let read = |number: u32, what: &str| fs::read(format!("/proc/{number}/{what}")).unwrap_or_default();
+        let own = read(number, "cmdline");
         let mut open = vec![number];
         while let Some(next) = open.pop() {
-            self.commands.insert(read(next, "cmdline"));
-            if next != number {
-                self.environments.insert(read(next, "environ"));
+            let command = read(next, "cmdline");
+            // Until a new process has become its own program it is a copy of its parent, environment and all (fork(2)).
+            if command != own {
+                self.environments.insert((command.clone(), read(next, "environ")));
             }
+            self.commands.insert(command);
             // Each thread lists the children that it started (proc_pid_children(5)).
             let threads = fs::read_dir(format!("/proc/{next}/task")).into_iter().flatten().flatten();
             for thread in threads {
