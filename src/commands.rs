@@ -1,5 +1,6 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
+pub mod ask;
 pub mod completions;
 pub mod connect;
 pub mod init;

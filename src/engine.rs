@@ -53,9 +53,12 @@ impl<S: Step> Runnable for S {
         if let Verdict::Satisfied { because } = self.decide(world, &seen)? {
             return Ok((Outcome::InPlace, because));
         }
-        world.go_on()?;
-        if world.holds_lease() && self.id() != StepId::Release {
-            lease::check(world).await?;
+        // A run that was told to stop still gives the lock back.
+        if self.id() != StepId::Release {
+            world.go_on()?;
+            if world.holds_lease() {
+                lease::check(world).await?;
+            }
         }
         until_cancelled(world, self.apply(world, seen)).await?;
         match self.survey(world).await? {

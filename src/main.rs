@@ -9,7 +9,7 @@ use gitops_bootstrap::cli::{Cli, Global};
 use gitops_bootstrap::commands::{self, Context};
 use gitops_bootstrap::error::{Failure, Kind};
 use gitops_bootstrap::event::{Event, Events};
-use gitops_bootstrap::report::{self, Circumstances};
+use gitops_bootstrap::report::{self, Circumstances, Terminal};
 use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +24,13 @@ fn main() -> ExitCode {
     let style = report::style(&Circumstances::of(&cli.global, &environment));
     report::trace(cli.global.verbose);
     let events = Events::boxed(report::reporter(&style));
+    let terminal = Terminal::note();
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
-            let status = runtime.block_on(run(cli, environment, events));
+            let status = runtime.block_on(run(cli, environment, events, terminal.clone()));
             // A prompt or a program may still hold a thread; nothing waits for it.
             runtime.shutdown_background();
+            terminal.restore();
             status
         }
         Err(error) => {
@@ -39,20 +41,26 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, environment: Environment, events: Events) -> ExitCode {
+async fn run(cli: Cli, environment: Environment, events: Events, terminal: Terminal) -> ExitCode {
     let cancel = CancellationToken::new();
     let terminated = Arc::new(AtomicBool::new(false));
-    let signals = tokio::spawn(listen(cancel.clone(), terminated.clone()));
+    let signals = tokio::spawn(listen(cancel.clone(), terminated.clone(), terminal.clone()));
     let context = Context { global: cli.global.clone(), environment, events: events.clone(), cancel };
     let result = commands::run(cli, context).await;
     signals.abort();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(mut failure) => {
-            if failure.kind == Kind::Interrupted && terminated.load(Ordering::Relaxed) {
+            let interrupted = failure.kind == Kind::Interrupted;
+            if interrupted && terminated.load(Ordering::Relaxed) {
                 failure.kind = Kind::Terminated;
             }
             let status = failure.kind.exit_status();
+            // A prompt that was cut short has left the terminal in its own mode.
+            terminal.restore();
+            if interrupted {
+                terminal.start_line();
+            }
             events.send(Event::Failed { failure, status });
             ExitCode::from(status)
         }
@@ -60,11 +68,12 @@ async fn run(cli: Cli, environment: Environment, events: Events) -> ExitCode {
 }
 
 /// Cancels the run at the first signal and ends the process at the second.
-async fn listen(cancel: CancellationToken, terminated: Arc<AtomicBool>) {
+async fn listen(cancel: CancellationToken, terminated: Arc<AtomicBool>, terminal: Terminal) {
     let mut already = false;
     loop {
         let is_termination = next_signal().await;
         if already {
+            terminal.restore();
             end_now(if is_termination { Kind::Terminated } else { Kind::Interrupted });
         }
         already = true;
@@ -97,6 +106,5 @@ async fn next_signal() -> bool {
 
 #[expect(clippy::exit, reason = "the second signal ends the process at once, whatever it is doing")]
 fn end_now(kind: Kind) -> ! {
-    report::restore_terminal();
     std::process::exit(i32::from(kind.exit_status()))
 }

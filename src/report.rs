@@ -10,6 +10,7 @@ mod sanitise;
 mod status;
 mod step;
 mod summary;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,6 +29,7 @@ use crate::settings::Environment;
 
 pub use json::LONGEST_STRING;
 pub use summary::{Access, Key, Summary};
+pub use terminal::Terminal;
 pub use text::{Line, Look, Paint, page};
 pub use trace::trace;
 pub use tree::{FOLD, Shown};
@@ -160,14 +162,6 @@ pub fn reporter(style: &Style) -> Box<dyn Reporter> {
         Form::Quiet => Box::new(lines::Quiet::new(io::stderr(), style.stderr, clock)),
         Form::Lines => Box::new(lines::Lines::new(io::stderr(), style.stderr, clock)),
         Form::Bars => Box::new(bars::Bars::new(indicatif::ProgressDrawTarget::stderr(), style.stderr, clock, true)),
-    }
-}
-
-/// Shows the cursor again, which a prompt may have hidden when the process was told to end.
-pub fn restore_terminal() {
-    let terminal = console::Term::stderr();
-    if terminal.is_term() {
-        let _gone = terminal.show_cursor();
     }
 }
 

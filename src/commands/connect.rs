@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Context;
+use super::ask::ask;
 use crate::adapters::kubernetes::{ConnectOptions, KubernetesCluster, contexts, kubeconfig_files};
 use crate::cli::Target;
 use crate::error::{Failure, Kind, Result};
@@ -104,25 +105,5 @@ async fn choose(files: &[PathBuf], context: &Context) -> Result<Option<String>> 
     match place.and_then(|place| choices.into_iter().nth(place)) {
         Some(choice) => Ok(Some(choice.name)),
         None => Err(Failure::new(Kind::Interrupted, "no cluster was chosen").hint("name it with `--context`")),
-    }
-}
-
-/// Asks a question while nothing else draws on the terminal.
-pub async fn ask<T: Send + 'static>(context: &Context, question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static) -> Result<T> {
-    let events = context.events.clone();
-    let asked = tokio::task::spawn_blocking(move || {
-        let mut question = Some(question);
-        let mut answer = None;
-        events.suspend(&mut || answer = question.take().map(|question| question()));
-        answer
-    });
-    let answer = tokio::select! {
-        answer = asked => answer,
-        () = context.cancel.cancelled() => return Err(crate::steps::world::interrupted()),
-    };
-    match answer {
-        Ok(Some(Ok(answer))) => Ok(answer),
-        Ok(Some(Err(_))) => Err(crate::steps::world::interrupted()),
-        _ => Err(Failure::bug("a question was not asked")),
     }
 }

@@ -10,7 +10,8 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Context;
-use super::connect::{Connected, ask, connect_to, sandbox_up};
+use super::ask::ask;
+use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
 use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::github::{GitHub, GitHubOptions};
@@ -37,19 +38,7 @@ const DEMO_CLUSTER: &str = "staging";
 
 /// Runs `init`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let work = bootstrap(&arguments, context);
-    let result = tokio::select! {
-        result = work => result,
-        // The recipe stops by itself, and gives the lock back; what comes before it has nothing to give back.
-        () = stopped(context) => Err(interrupted()),
-    };
-    result.map_err(|failure| with_way_on(failure, context))
-}
-
-/// Resolves some time after the run was told to stop: when the recipe had its chance to end well.
-async fn stopped(context: &Context) {
-    context.cancel.cancelled().await;
-    tokio::time::sleep(std::time::Duration::from_millis(4500)).await;
+    bootstrap(&arguments, context).await.map_err(|failure| with_way_on(failure, context))
 }
 
 fn with_way_on(failure: Failure, context: &Context) -> Failure {
@@ -61,28 +50,44 @@ fn with_way_on(failure: Failure, context: &Context) -> Failure {
 
 async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     let begin = Instant::now();
-    let deadline = begin + arguments.timeout;
     let cluster_name = arguments.cluster.as_ref().map(ToString::to_string);
     context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb: "init", cluster: cluster_name });
 
     let sandbox = sandbox_up(&arguments.target, context).await?;
     let folder = fleet_folder(arguments, sandbox.as_ref(), context).await?;
     let name = cluster_name_of(arguments, &folder, sandbox.is_some(), context).await?;
-    let worktree = GitWorktree::new(&folder);
+    // Looking changes nothing, so there is nothing to end well.
+    let (world, connected, planned) = tokio::select! {
+        looked = look(arguments, context, &name, &folder, sandbox) => looked?,
+        () = context.cancel.cancelled() => return Err(interrupted()),
+    };
+    context.events.send(Event::Planned { steps: planned.clone() });
+    confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
+    let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
+    result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
+}
+
+/// Reads the fleet repository, the cluster and the forge, and says what there is to do. The time of the run counts from here: what comes before is
+/// for this machine alone, and may have to build the sandbox's engine.
+async fn look(
+    arguments: &Arguments,
+    context: &Context,
+    name: &ClusterName,
+    folder: &Path,
+    sandbox: Option<State>,
+) -> Result<(World, Connected, Vec<PlannedStep>)> {
+    let deadline = Instant::now() + arguments.timeout;
+    let worktree = GitWorktree::new(folder);
     let (fleet, connected) = tokio::try_join!(
-        preflight::load(&worktree, &name, arguments.commit.as_ref()),
+        preflight::load(&worktree, name, arguments.commit.as_ref()),
         connect_to(&arguments.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, &name, &folder, &worktree, fleet, &connected, deadline).await?;
-
+    let world = check(arguments, context, name, folder, &worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::INIT, &world).await?;
-    context.events.send(Event::Planned { steps: planned.clone() });
-    confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
-    let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
-    result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
+    Ok((world, connected, planned))
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.

@@ -1,12 +1,12 @@
 //! `new`.
 
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 use super::Context;
+use super::ask::ask;
 use super::render::{declared, render};
 use crate::adapters::{files, releases};
 use crate::cli::new::Arguments;
@@ -290,27 +290,6 @@ async fn ask_flavour(context: &Context) -> Result<Flavour> {
     Ok(Flavour::ALL.get(choice).copied().unwrap_or_default())
 }
 
-/// Asks a question on the terminal, while nothing else draws on it.
-async fn ask<T: Send + 'static>(context: &Context, question: impl FnOnce() -> dialoguer::Result<T> + Send + 'static) -> Result<T> {
-    let events = context.events.clone();
-    let answer = tokio::task::spawn_blocking(move || {
-        let mut question = Some(question);
-        let mut answer = None;
-        events.suspend(&mut || answer = question.take().map(|question| question()));
-        answer
-    });
-    match answer.await {
-        Ok(Some(Ok(answer))) => Ok(answer),
-        Ok(Some(Err(dialoguer::Error::IO(error)))) if error.kind() == ErrorKind::Interrupted => {
-            Err(Failure::new(Kind::Interrupted, "interrupted at a question; nothing was written"))
-        }
-        Ok(Some(Err(error))) => Err(Failure::usage("the question could not be asked")
-            .because(error)
-            .hint("answer it by a flag: see `gitops-bootstrap new --help`")),
-        Ok(None) | Err(_) => Err(Failure::bug("a question was not asked")),
-    }
-}
-
 fn parse_clusters(text: &str) -> Result<BTreeSet<ClusterName>, String> {
     let names: Vec<&str> = text.split([',', ' ']).filter(|name| !name.is_empty()).collect();
     if names.is_empty() {
@@ -334,7 +313,8 @@ fn report(folder: &Path, choices: &Choices, written: &Written, context: &Context
     let text = if nothing {
         format!("nothing to do: all {} files are as they should be", written.unchanged)
     } else {
-        format!("{} written, {} as they should be", written.written.len(), written.unchanged)
+        let kept = if written.unchanged == 0 { String::new() } else { format!(", {} as they should be", written.unchanged) };
+        format!("{} written{kept}", written.written.len())
     };
     context.events.send(Event::Fact { name: "files", text });
     context.events.send(Event::Fact { name: "Argo CD", text: format!("{}, sha256 {}", choices.argocd.version, choices.argocd.sha256) });

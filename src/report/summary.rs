@@ -102,7 +102,7 @@ fn registration(key: &Key<'_>) -> String {
 fn argocd(summary: &Summary<'_>, look: Look) -> Vec<Line> {
     let command = |rest: &str| Line::new().with(Paint::Busy, format!("    {} -n argocd {rest}", summary.kubectl)).whole();
     let mut lines = match summary.access {
-        Access::Address(address) => vec![about("Argo CD", &format!("{address}, as `admin`"), look)],
+        Access::Address(address) => vec![about("Argo CD", &format!("{address}, as `admin`: its API; a sandbox has no web pages"), look)],
         Access::PortForward => vec![
             about("Argo CD", "https://localhost:8080, as `admin`, while this runs:", look),
             command("port-forward service/argocd-server 8080:443"),

@@ -94,10 +94,11 @@ pub async fn ensure(
         }
     };
     demo.publish(how, context).await?;
+    let place = folder.strip_prefix(&context.environment.folder).map_or_else(|_| folder.to_owned(), |below| Path::new(".").join(below));
     let text = match how {
-        How::Made => format!("made in {}, pushed to {}", folder.display(), demo.repository.url),
-        How::Found => format!("{}, on {}", folder.display(), demo.repository.url),
-        How::Moved => format!("{}, changed to follow the sandbox to {}", folder.display(), demo.repository.url),
+        How::Made => format!("made in {}, pushed to {}", place.display(), demo.repository.url),
+        How::Found => format!("{}, on {}", place.display(), demo.repository.url),
+        How::Moved => format!("{}, changed to follow the sandbox to {}", place.display(), demo.repository.url),
     };
     context.events.send(Event::Fact { name: "demo fleet", text });
     Ok(Demo { folder: folder.to_owned(), how })

@@ -230,5 +230,5 @@ impl World {
 
 /// The failure of a run that was told to stop.
 pub fn interrupted() -> Failure {
-    Failure::new(Kind::Interrupted, "stopped as asked")
+    Failure::new(Kind::Interrupted, "by Ctrl-C or a signal")
 }

@@ -26,7 +26,7 @@ fn after_the_handover_argo_cd_follows_git_alone_and_a_rerun_does_not_fight_it() 
     let fleet = Fleet::of(&sandbox);
     no_field_has_two_managers(&sandbox);
     a_change_to_argo_cd_in_git_rolls_out_and_back(&sandbox, &fleet);
-    a_rerun_does_not_fight_argo_cd(&sandbox);
+    a_rerun_does_not_fight_argo_cd(&sandbox, &fleet);
     a_new_service_is_deployed_by_a_push(&sandbox, &fleet);
 }
 
@@ -87,7 +87,9 @@ fn rolled_out(sandbox: &TestSandbox, fleet: &Fleet) -> Value {
     })
 }
 
-fn a_rerun_does_not_fight_argo_cd(sandbox: &TestSandbox) {
+fn a_rerun_does_not_fight_argo_cd(sandbox: &TestSandbox, fleet: &Fleet) {
+    sandbox.refresh("--all");
+    sandbox.until_all_at(&fleet.head());
     // Git has moved since the bootstrap: that is noted in the record, and nothing else is changed.
     let mark = Mark::now(&sandbox.state);
     sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);

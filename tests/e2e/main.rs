@@ -9,6 +9,7 @@ mod command_line;
 mod demo;
 mod engine_build;
 mod engine_sources;
+mod fleet_render;
 mod init_by_flags;
 mod init_drift;
 mod init_first;

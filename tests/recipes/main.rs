@@ -1,4 +1,5 @@
 //! Whole recipes on ports in memory: run twice, killed anywhere and run again, raced, and refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 mod fleet;
 mod init;

@@ -68,11 +68,19 @@ impl TestSandbox {
         self.list(&[STILL, "--namespace", "argocd"]).iter().map(version).collect()
     }
 
-    /// Asks Argo CD to look into Git now instead of within three minutes, as a webhook does.
+    /// Asks Argo CD to look into Git now instead of within three minutes, as a webhook does; `--all` is every Application.
     #[track_caller]
     pub(crate) fn refresh(&self, application: &str) {
         let annotation = "argocd.argoproj.io/refresh=normal";
         self.kubectl(&["annotate", "application", application, "--namespace", "argocd", "--overwrite", annotation]);
+    }
+
+    /// Waits until every Application is Synced and Healthy at a commit.
+    #[track_caller]
+    pub(crate) fn until_all_at(&self, commit: &str) {
+        for application in self.list(&["applications", "--namespace", "argocd"]) {
+            self.until_at(application["metadata"]["name"].as_str().unwrap(), commit);
+        }
     }
 
     /// Waits until an Application is Synced and Healthy at a commit.

@@ -41,7 +41,9 @@ fn request(state: &State, method: &str, path: &str, body: &Value) -> (u16, Value
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let url = format!("{}{path}", state.forge.api);
-        let request = reqwest::Client::new().request(method.parse().unwrap(), url).bearer_auth(token(state, "admin"));
+        let request = reqwest::Client::new().request(method.parse().unwrap(), url);
+        // GitHub refuses clients without a name.
+        let request = request.header("user-agent", "test").bearer_auth(token(state, "admin"));
         let request = if body.is_null() { request } else { request.json(body) };
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();

@@ -1,8 +1,4 @@
 //! The example apps of a new fleet, built by the real helm and kustomize.
-//!
-//! They come from the sandbox's engine that `GITOPS_BOOTSTRAP_ENGINE` names; run with `cargo test --test fleet_render -- --ignored`.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 
@@ -15,6 +11,8 @@ use gitops_bootstrap::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use gitops_bootstrap::manifest::{declaration, tree};
 use gitops_bootstrap::settings::Environment;
 
+use super::support::engine;
+
 struct Silent;
 
 impl Reporter for Silent {
@@ -23,16 +21,13 @@ impl Reporter for Silent {
 
 /// A context that finds helm and kustomize nowhere but in the engine.
 fn with_engine(folder: &Path) -> Context {
-    let process = Environment::of_process();
-    let engine = process.variable("GITOPS_BOOTSTRAP_ENGINE").expect("GITOPS_BOOTSTRAP_ENGINE names a built engine");
     let variables = [("HOME".to_owned(), folder.display().to_string())].into();
     let environment = Environment { variables, folder: folder.to_owned(), ..Environment::default() };
-    let global = Global { engine: Some(engine.into()), ..Global::default() };
+    let global = Global { engine: Some(engine().to_owned()), ..Global::default() };
     Context { global, environment, events: Events::new(Silent), cancel: tokio_util::sync::CancellationToken::new() }
 }
 
 #[tokio::test]
-#[ignore = "needs a built engine in GITOPS_BOOTSTRAP_ENGINE"]
 async fn a_new_fleet_renders_with_the_engine_alone_and_boots() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("fleet");

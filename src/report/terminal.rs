@@ -1,0 +1,43 @@
+//! The terminal as it was before the run: a prompt that is cut short leaves the cursor hidden, or the echo off.
+
+use std::sync::Arc;
+
+#[cfg(unix)]
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// The state of the terminal when the process began. Cheap to clone.
+#[derive(Clone)]
+pub struct Terminal {
+    #[cfg(unix)]
+    modes: Option<Arc<Termios>>,
+}
+
+impl Terminal {
+    /// Notes the state of the terminal, if there is one.
+    pub fn note() -> Self {
+        Self {
+            #[cfg(unix)]
+            modes: tcgetattr(std::io::stdin()).ok().map(Arc::new),
+        }
+    }
+
+    /// Goes to the start of an empty line: a prompt that was cut short has left the cursor in the middle of one.
+    pub fn start_line(&self) {
+        let terminal = console::Term::stderr();
+        if terminal.is_term() {
+            let _gone = terminal.clear_line();
+        }
+    }
+
+    /// Puts the terminal back.
+    pub fn restore(&self) {
+        let terminal = console::Term::stderr();
+        if terminal.is_term() {
+            let _gone = terminal.show_cursor();
+        }
+        #[cfg(unix)]
+        if let Some(modes) = &self.modes {
+            let _gone = tcsetattr(std::io::stdin(), OptionalActions::Now, modes);
+        }
+    }
+}
