@@ -35,7 +35,7 @@ const SAMPLES: usize = 5;
 const DELAY: Duration = Duration::from_millis(50);
 
 fn main() {
-    let wanted: Vec<String> = arguments().filter(|argument| !argument.starts_with('-')).collect();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
     gitops_bootstrap::adapters::install_tls_provider();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -50,11 +50,6 @@ fn main() {
     if is_wanted("run") {
         println!("{}", table("Whole runs of `init`", &whole_run::measure(SAMPLES)));
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a benchmark is a program of its own")]
-fn arguments() -> impl Iterator<Item = String> {
-    std::env::args().skip(1)
 }
 
 /// Lets the contestants take turns, each on a control plane that has just started.
