@@ -10,25 +10,9 @@ pub mod render;
 pub mod sandbox;
 pub mod status;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::cli::{Cli, Global, Verb};
+use crate::cli::{Cli, Verb};
+pub use crate::context::Context;
 use crate::error::Result;
-use crate::event::Events;
-use crate::settings::Environment;
-
-/// What every verb is given.
-#[derive(Clone)]
-pub struct Context {
-    /// The flags that every verb takes.
-    pub global: Global,
-    /// What the process was given.
-    pub environment: Environment,
-    /// Where events go.
-    pub events: Events,
-    /// Cancelled by the first Ctrl-C or SIGTERM.
-    pub cancel: CancellationToken,
-}
 
 /// Runs a verb.
 pub async fn run(cli: Cli, context: Context) -> Result<()> {

@@ -6,6 +6,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod commands;
+pub mod context;
 pub mod diagnose;
 pub mod domain;
 pub mod engine;

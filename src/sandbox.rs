@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub use engine::Engine;
 pub use state::{ArgoCd, Component, Forge, State, Supervisor};
 
-use crate::commands::Context;
+use crate::context::Context;
 use crate::domain::SandboxName;
 use crate::error::{Failure, Result};
 use crate::event::Event;

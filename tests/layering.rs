@@ -24,17 +24,18 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("render", &["adapters", "domain", "error", "event", "manifest"]),
     // The edges: the world, the sandbox, and people.
     ("adapters", &["domain", "error", "event", "ports"]),
-    ("sandbox", &["adapters", "commands", "domain", "error", "event", "manifest", "ports", "settings"]),
+    ("context", &["cli", "event", "settings"]),
+    ("sandbox", &["adapters", "context", "domain", "error", "event", "manifest", "ports", "settings"]),
     ("cli", &["domain"]),
     ("settings", &["cli", "domain", "error"]),
     ("report", &["cli", "domain", "error", "event", "plan", "ports", "settings"]),
-    ("testing", &["domain", "error", "event", "plan", "ports"]),
     // Wires one verb, so it may use everything.
     (
         "commands",
         &[
             "adapters",
             "cli",
+            "context",
             "diagnose",
             "domain",
             "engine",

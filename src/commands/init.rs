@@ -31,6 +31,7 @@ use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults};
+use crate::steps::key_verify::head_by_stored_key;
 use crate::steps::world::{Wanted, interrupted};
 
 /// The cluster of a demo fleet, if none was named.
@@ -203,7 +204,7 @@ async fn check(
     );
     let head = match head {
         Some(head) => Some(head),
-        None => world.head_by_stored_key().await?,
+        None => head_by_stored_key(&world).await?,
     };
     if head.is_none() {
         context.events.warn(

@@ -10,7 +10,7 @@ use super::State;
 use crate::adapters::git::publish::{Access, Author, NewRepository};
 use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::github::{GitHub, GitHubOptions};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::domain::declaration::Repository;
 use crate::domain::{Declaration, HostKeys, RepositoryPath};
 use crate::error::{Failure, Kind, Result};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::program::{Finished, Program, ProgramError, is_executable};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::error::{Failure, Kind, Result};
 
 /// The file name of the engine.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::secret_create::SecretCreate;
 use super::world::Credential;
 use super::{Step, World};
 use crate::domain::Commit;
@@ -26,6 +27,15 @@ pub enum Seen {
     Denied,
     /// It does, and the branch is at this commit.
     Head(Option<Commit>),
+}
+
+/// The commit that the remote serves, asked with the deploy key that the cluster has; none if it has none that works.
+pub async fn head_by_stored_key(world: &World) -> Result<Option<Commit>> {
+    SecretCreate.look(world).await?;
+    Ok(match KeyVerify.look(world).await {
+        Ok(Seen::Head(head)) => head,
+        _ => None,
+    })
 }
 
 impl Step for KeyVerify {

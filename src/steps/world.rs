@@ -8,7 +8,6 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Step as _;
 use super::faults::Faults;
 use crate::domain::tree::Tree;
 use crate::domain::{ClusterName, Commit, HostKeys, PublicKey};
@@ -170,14 +169,6 @@ impl World {
     /// Notes the objects that are left to Argo CD.
     pub fn note_skipped(&self, skipped: Vec<String>) {
         self.with_known(|known| known.skipped = skipped);
-    }
-
-    /// The commit that the remote serves, asked with the deploy key that the cluster has; none if it has none that works.
-    pub async fn head_by_stored_key(&self) -> Result<Option<Commit>> {
-        super::secret_create::SecretCreate.look(self).await?;
-        let Some(Credential::DeployKey { private, .. }) = self.credential() else { return Ok(None) };
-        let tree = &self.wanted.tree;
-        Ok(self.remote.branch_head(&tree.repository, &tree.revision, &private, &self.wanted.hosts).await.unwrap_or_default())
     }
 
     /// The commit that the cluster must end up at: the one that the run began with, or the one that the branch has moved to.

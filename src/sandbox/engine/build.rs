@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::toolchain::{find_go, how_to_get_go, is_new_enough};
 use super::{FILE_NAME, Store, sources};
-use crate::commands::Context;
+use crate::context::Context;
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events};
 use crate::sandbox::program::{Program, ProgramError};
