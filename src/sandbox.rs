@@ -9,6 +9,7 @@ mod state;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use engine::Engine;
 pub use state::{ArgoCd, Component, Forge, State, Supervisor};
@@ -17,6 +18,9 @@ use crate::context::Context;
 use crate::domain::SandboxName;
 use crate::error::{Failure, Result};
 use crate::event::Event;
+
+/// How long a server on this machine may take to accept a connection.
+const ANSWER: Duration = Duration::from_millis(500);
 
 /// One sandbox of this person on this machine, whether it runs or not.
 #[derive(Clone, Debug)]
@@ -50,6 +54,9 @@ impl Sandbox {
 
     /// Starts it, with what it had when it ran last, or finds it running; returns when it can be used. It stays when this process ends.
     pub async fn up(&self, context: &Context) -> Result<State> {
+        if let Some(state) = self.running_as_written().await {
+            return Ok(state);
+        }
         make_private(&self.folder).map_err(|error| {
             Failure::usage(format!("cannot make the sandbox's folder `{}`", self.folder.display()))
                 .because(error)
@@ -67,6 +74,14 @@ impl Sandbox {
             "see `gitops-bootstrap sandbox logs supervisor --name {0}`; to make it anew: `gitops-bootstrap sandbox down {0}`, then `gitops-bootstrap sandbox up {0}`",
             self.name
         )))
+    }
+
+    /// What it has written of itself, if it runs by all that can be seen from here: to ask the engine would take longer than all else of a second run.
+    async fn running_as_written(&self) -> Option<State> {
+        let state = State::parse(&std::fs::read(self.folder.join(State::FILE)).ok()?).ok()?;
+        let server = state.server.strip_prefix("https://")?;
+        let answers = tokio::time::timeout(ANSWER, tokio::net::TcpStream::connect(server)).await.is_ok_and(|connected| connected.is_ok());
+        (state.ready && state.supervisor.is_alive() && answers).then_some(state)
     }
 
     /// Ends all of its processes and removes its folder. Whether there was anything.

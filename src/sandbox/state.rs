@@ -98,7 +98,25 @@ pub struct Component {
     pub since: String,
 }
 
+impl Supervisor {
+    /// Whether there is a process of that number.
+    #[cfg(unix)]
+    pub(super) fn is_alive(&self) -> bool {
+        let process = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
+        process.is_some_and(|process| rustix::process::test_kill_process(process).is_ok())
+    }
+
+    /// Whether there is a process of that number: here only the engine can say.
+    #[cfg(not(unix))]
+    pub(super) fn is_alive(&self) -> bool {
+        false
+    }
+}
+
 impl State {
+    /// The file in the sandbox's folder in which it keeps what it says of itself.
+    pub(super) const FILE: &str = "sandbox.json";
+
     /// Reads what the engine printed.
     pub(super) fn parse(json: &[u8]) -> Result<Self> {
         serde_json::from_slice(json).map_err(|error| {
