@@ -20,8 +20,8 @@ pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
         return Ok(());
     }
     let failure = Failure::new(Kind::Denied, format!("the account lacks {} rights in the cluster", missing.len())).because(UNCHANGED);
-    Ok(missing.iter().fold(failure, |failure, right| failure.because(describe(right))))
-        .and_then(|failure| Err(failure.hint("ask for these rights, or use an account that is an administrator of the cluster")))
+    let failure = missing.iter().fold(failure, |failure, right| failure.because(describe(right)));
+    Err(failure.hint("ask for these rights, or use an account that is an administrator of the cluster"))
 }
 
 /// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name

@@ -7,9 +7,9 @@ use super::{Step, World};
 use crate::domain::repository_url::Transport;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{HostKey, HostKeys, Object, ObjectRef};
-use crate::error::{Failure, Kind, Result};
+use crate::error::{Failure, Result};
 use crate::event::How;
-use crate::plan::compare::ARGOCD_MANAGER;
+use crate::plan::compare::{ARGOCD_MANAGER, keeping_tracking};
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::ApplyOptions;
 
@@ -71,26 +71,12 @@ impl Step for KnownHosts {
             text.push_str(&key.to_line());
             text.push('\n');
         }
-        let config_map = Object::new(json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": CONFIG_MAP, "namespace": ARGOCD_NAMESPACE},
-            "data": {"ssh_known_hosts": text},
-        }))
-        .map_err(|error| Failure::bug(error.to_string()))?;
         // The whole declaration of the object belongs to one manager: what Git says of its labels must not get lost by this apply.
-        let declared = world
-            .wanted
-            .tree
-            .argocd
-            .iter()
-            .map(|rendered| &rendered.object)
-            .find(|object| object.kind() == "ConfigMap" && object.name() == CONFIG_MAP);
-        let object = match declared {
-            Some(declared) => with_text(declared, &text)?,
-            None => config_map,
-        };
+        let mut objects = world.wanted.tree.argocd.iter().map(|rendered| &rendered.object);
+        let declared = objects.find(|object| object.kind() == "ConfigMap" && object.name() == CONFIG_MAP);
+        let object = with_text(declared, &text)?;
         let live = world.cluster.get(&reference()).await?;
-        let object = crate::plan::compare::keeping_tracking(&object, live.as_ref());
+        let object = keeping_tracking(&object, live.as_ref());
         world.cluster.apply(&object, ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: false }).await?;
         world.changed(self.id(), reference(), How::Updated);
         if declared.is_none_or(|declared| text_lacks(declared, &seen.missing)) {
@@ -111,8 +97,14 @@ fn text_lacks(declared: &Object, keys: &[HostKey]) -> bool {
     keys.iter().any(|key| !known.contains(key))
 }
 
-fn with_text(declared: &Object, text: &str) -> Result<Object> {
-    let mut value = declared.clone().in_namespace(ARGOCD_NAMESPACE).into_value();
+/// The ConfigMap as it is declared, or a bare one, with `text`.
+fn with_text(declared: Option<&Object>, text: &str) -> Result<Object> {
+    let mut value = match declared {
+        Some(declared) => declared.clone().in_namespace(ARGOCD_NAMESPACE).into_value(),
+        None => {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP, "namespace": ARGOCD_NAMESPACE}, "data": {}})
+        }
+    };
     value["data"]["ssh_known_hosts"] = text.into();
-    Object::new(value).map_err(|error| Failure::new(Kind::Bug, error.to_string()))
+    Object::new(value).map_err(|error| Failure::bug(error.to_string()))
 }
