@@ -208,6 +208,17 @@ impl Events {
         }
     }
 
+    /// Sends one event unless the reporter is held, as by a question that waits for its answer. Whether it was sent.
+    pub fn try_send(&self, event: &Event) -> bool {
+        match self.0.try_lock() {
+            Ok(mut reporter) => {
+                reporter.on(event);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Sends a warning.
     pub fn warn(&self, message: impl Into<String>, hint: Option<String>) {
         self.send(Event::Warning { message: message.into(), hint });

@@ -9,7 +9,7 @@ use gitops_bootstrap::cli::{Cli, Global};
 use gitops_bootstrap::commands::{self, Context};
 use gitops_bootstrap::error::{Failure, Kind};
 use gitops_bootstrap::event::{Event, Events};
-use gitops_bootstrap::report::{self, Circumstances, Terminal};
+use gitops_bootstrap::report::{self, Circumstances, Style, Terminal};
 use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
     let terminal = Terminal::note();
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
-            let status = runtime.block_on(run(cli, environment, events, terminal.clone()));
+            let status = runtime.block_on(run(cli, environment, events, style, terminal.clone()));
             // A prompt or a program may still hold a thread; nothing waits for it.
             runtime.shutdown_background();
             terminal.restore();
@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, environment: Environment, events: Events, terminal: Terminal) -> ExitCode {
+async fn run(cli: Cli, environment: Environment, events: Events, style: Style, terminal: Terminal) -> ExitCode {
     let cancel = CancellationToken::new();
     let terminated = Arc::new(AtomicBool::new(false));
     let signals = tokio::spawn(listen(cancel.clone(), terminated.clone(), terminal.clone()));
@@ -61,7 +61,12 @@ async fn run(cli: Cli, environment: Environment, events: Events, terminal: Termi
             if interrupted {
                 terminal.start_line();
             }
-            events.send(Event::Failed { failure, status });
+            // A hidden answer goes on waiting for its Enter, and holds the reporter; nobody waits for that after Ctrl-C.
+            if interrupted && !events.try_send(&Event::Failed { failure: failure.clone(), status }) {
+                report::failure(&failure, &style);
+            } else if !interrupted {
+                events.send(Event::Failed { failure, status });
+            }
             ExitCode::from(status)
         }
     }
