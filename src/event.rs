@@ -175,16 +175,6 @@ pub trait Reporter: Send {
     }
 }
 
-impl Reporter for Box<dyn Reporter> {
-    fn on(&mut self, event: &Event) {
-        (**self).on(event);
-    }
-
-    fn suspend(&mut self, action: &mut dyn FnMut()) {
-        (**self).suspend(action);
-    }
-}
-
 /// Where events are sent; cheap to clone.
 #[derive(Clone)]
 pub struct Events(Arc<Mutex<Box<dyn Reporter>>>);

@@ -86,7 +86,7 @@ async fn look(
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, name, folder, &worktree, fleet, &connected, deadline).await?;
+    let world = check(arguments, context, name, &worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
@@ -144,12 +144,10 @@ fn declared_clusters(folder: &Path) -> Vec<ClusterName> {
 }
 
 /// All that is checked before the first write.
-#[expect(clippy::too_many_arguments, reason = "each is a different part of the run, and they meet only here")]
 async fn check(
     arguments: &Arguments,
     context: &Context,
     name: &ClusterName,
-    folder: &Path,
     worktree: &GitWorktree,
     fleet: Fleet,
     connected: &Connected,
@@ -178,17 +176,16 @@ async fn check(
     let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
     tell_facts(&facts, tree.commit.short(), context);
 
-    let holder = holder(context);
-    let wanted = |commit: Commit| Wanted {
+    let wanted = Wanted {
         cluster: name.clone(),
         tree: tree.clone(),
-        commit,
-        facts: facts.clone(),
-        hosts: hosts.clone(),
+        commit: tree.commit.clone(),
+        facts,
+        hosts,
         take_ownership: arguments.take_ownership,
         fix_key: arguments.fix_key,
         wait_for_lock: arguments.wait,
-        holder,
+        holder: holder(context),
         now: jiff::Timestamp::now(),
     };
     let world = World::new(
@@ -200,7 +197,7 @@ async fn check(
         context.cancel.clone(),
         deadline,
         Arc::new(faults(arguments)?),
-        wanted(tree.commit.clone()),
+        wanted,
     );
     let head = match head {
         Some(head) => Some(head),
@@ -219,7 +216,6 @@ async fn check(
     if commit != tree.commit {
         world.note_commit(commit);
     }
-    tracing::info!(folder = %folder.display(), "the preflight found nothing against it");
     Ok(world)
 }
 
