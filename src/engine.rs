@@ -141,12 +141,18 @@ async fn survey_step(id: StepId, world: &World) -> Result<PlannedStep> {
 
 /// Runs the steps of `recipe` in their order. On a failure the lock is given back, as far as the cluster lets it.
 pub async fn run(recipe: &[StepId], world: &World) -> Result<Vec<StepReport>> {
+    let mut reports = Vec::with_capacity(recipe.len());
+    run_into(&mut reports, recipe, world).await?;
+    Ok(reports)
+}
+
+/// The same; the steps that are over are in `reports` also if a later one fails.
+pub async fn run_into(reports: &mut Vec<StepReport>, recipe: &[StepId], world: &World) -> Result<()> {
     let steps = async {
-        let mut reports = Vec::with_capacity(recipe.len());
         for &id in recipe {
             reports.push(run_step(id, world).await?);
         }
-        Ok(reports)
+        Ok(())
     };
     tokio::pin!(steps);
     let mut keeper: Option<tokio::task::JoinHandle<Failure>> = None;

@@ -55,6 +55,9 @@ impl StepId {
         Self::Release,
     ];
 
+    /// All steps of `recover`, in their order.
+    pub const RECOVER: [Self; 14] = Self::INIT;
+
     /// The id as people see it.
     pub const fn name(self) -> &'static str {
         match self {
