@@ -182,6 +182,7 @@ async fn check(
         commit: tree.commit.clone(),
         facts,
         hosts,
+        bundle: None,
         take_ownership: arguments.take_ownership,
         fix_key: arguments.fix_key,
         wait_for_lock: arguments.wait,
