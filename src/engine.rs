@@ -14,7 +14,7 @@ use crate::steps::world::interrupted;
 use crate::steps::{
     Step, World, converge::Converge, install::Crds, install::Install, key_register::KeyRegister, key_verify::KeyVerify,
     known_hosts::KnownHosts, lease, lease::Lease, lease::Release, marker::Marker, namespace::Namespace, projects::Projects,
-    rollout::Rollout, root_app::RootApp, secret_create::SecretCreate,
+    rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust, secret_create::SecretCreate,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -92,6 +92,7 @@ fn step(id: StepId) -> Box<dyn Runnable> {
     match id {
         StepId::Ns => Box::new(Namespace),
         StepId::Lease => Box::new(Lease),
+        StepId::RootOfTrust => Box::new(RootOfTrust),
         StepId::SecretCreate => Box::new(SecretCreate),
         StepId::KeyRegister => Box::new(KeyRegister),
         StepId::KeyVerify => Box::new(KeyVerify),

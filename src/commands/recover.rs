@@ -122,6 +122,7 @@ async fn check(
         commit,
         facts,
         hosts,
+        bundle: None,
         take_ownership: flags.take_ownership,
         fix_key: flags.fix_key,
         wait_for_lock: flags.wait,
