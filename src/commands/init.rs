@@ -26,13 +26,13 @@ use crate::event::{self, Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, Forge, KeyMaker, Remote};
+use crate::ports::{Cluster, Forge, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults};
 use crate::steps::key_verify::head_by_stored_key;
-use crate::steps::world::{Wanted, interrupted};
+use crate::steps::world::{Credential, Wanted, interrupted};
 
 /// The cluster of a demo fleet, if none was named.
 const DEMO_CLUSTER: &str = "staging";
@@ -78,15 +78,15 @@ async fn look(
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
     let deadline = Instant::now() + arguments.timeout;
-    let worktree = GitWorktree::new(folder);
+    let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
-        preflight::load(&worktree, name, arguments.commit.as_ref()),
+        preflight::load(worktree.as_ref(), name, arguments.commit.as_ref()),
         connect_to(&arguments.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, name, &worktree, fleet, &connected, deadline).await?;
+    let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
@@ -148,7 +148,7 @@ async fn check(
     arguments: &Arguments,
     context: &Context,
     name: &ClusterName,
-    worktree: &GitWorktree,
+    worktree: Arc<dyn Worktree>,
     fleet: Fleet,
     connected: &Connected,
     deadline: Instant,
@@ -201,18 +201,14 @@ async fn check(
     );
     let head = match head {
         Some(head) => Some(head),
-        None => head_by_stored_key(&world).await?,
+        None => head_by_other_access(&world).await?,
     };
-    if head.is_none() {
-        context.events.warn(
-            format!(
-                "{} cannot be asked with your own access: whether the clone is what it serves is seen once the deploy key works",
-                tree.repository
-            ),
-            None,
-        );
+    let clone = preflight::clone_of(worktree, &fleet);
+    let commit = preflight::check_clone(&clone, &fleet, head.as_ref(), arguments.commit.as_ref()).await?;
+    if head.is_none() && arguments.commit.is_none() {
+        world.note_uncompared(clone);
+        context.events.warn(not_asked(&world), None);
     }
-    let commit = preflight::check_clone(worktree, &fleet, head.as_ref(), arguments.commit.as_ref()).await?;
     if commit != tree.commit {
         world.note_commit(commit);
     }
@@ -238,6 +234,28 @@ async fn remote_head(
         None => remote.branch_head_as_person(repository, branch).await,
     };
     head.ok().flatten()
+}
+
+/// The commit that the remote serves, asked with the deploy key that the cluster has, or else by the forge's API with the token; none if neither can tell.
+async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
+    if let Some(head) = head_by_stored_key(world).await? {
+        return Ok(Some(head));
+    }
+    let Some(forge) = &world.forge else { return Ok(None) };
+    // A token need not read what is in the repository to manage its keys.
+    Ok(forge.branch_head(&world.wanted.tree.revision).await.ok().flatten())
+}
+
+/// What is said if nothing can tell what the remote serves.
+fn not_asked(world: &World) -> String {
+    let repository = &world.wanted.tree.repository;
+    let asked = format!("{repository} cannot be asked with your own access, nor by the API");
+    match world.credential() {
+        Some(Credential::Other(what)) => {
+            format!("{asked}, and Argo CD uses {what}: whether the clone is what it serves is not checked")
+        }
+        _ => format!("{asked}: whether the clone is what it serves is checked once the deploy key works, before Argo CD is touched"),
+    }
 }
 
 /// The forge's API with the token that was found, or none if the key is to be registered by hand.
