@@ -1,6 +1,7 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod ask;
+pub mod bundle;
 pub mod completions;
 pub mod connect;
 pub mod init;

@@ -1,6 +1,7 @@
 //! Values in, documents out. Reads nothing but what is embedded in the binary. Pure.
 
 pub mod applications;
+pub mod bundle;
 pub mod declaration;
 pub mod fields;
 pub mod projects;
