@@ -3,9 +3,12 @@
 pub mod applications;
 pub mod bundle;
 pub mod declaration;
+pub mod decryptable;
 pub mod fields;
 pub mod projects;
 pub mod scaffold;
+pub mod sealed_secret;
 pub mod secrets;
+pub mod sops;
 pub mod tree;
 pub mod yaml;
