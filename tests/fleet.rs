@@ -195,7 +195,7 @@ fn files(root: &Path, folder: &str) -> Vec<File> {
 async fn a_new_fleet_boots() {
     let fleet = Fleet::written().await;
     for cluster in ["staging", "production"] {
-        let Reading { tree, warnings } = fleet.read_tree(cluster).unwrap();
+        let Reading { tree, warnings, .. } = fleet.read_tree(cluster).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(tree.root.object.name(), "argocd-app-of-apps");
         assert_eq!((tree.repository.as_str(), tree.revision.as_str()), ("git@git.acme.example:acme/fleet.git", "main"));

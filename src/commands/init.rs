@@ -154,7 +154,8 @@ async fn check(
 
     let facts = async {
         let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
-        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, tree))?;
+        let rights = preflight::needed_rights(tree);
+        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, &rights))?;
         Ok::<ClusterFacts, Failure>(facts)
     };
     let forge_check = async {

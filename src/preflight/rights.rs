@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::UNCHANGED;
-use crate::domain::Object;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
+use crate::domain::{Object, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::ports::Cluster;
 use crate::ports::cluster::Right;
@@ -13,9 +13,9 @@ use crate::ports::cluster::Right;
 const CLUSTER_WIDE: [&str; 6] =
     ["Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "StorageClass"];
 
-/// Fails with all rights that the account lacks for bootstrapping `tree`.
-pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    let missing = cluster.missing_rights(&needed(tree)).await?;
+/// Fails with all of the `needed` rights that the account lacks.
+pub async fn check_rights(cluster: &dyn Cluster, needed: &[Right]) -> Result<()> {
+    let missing = cluster.missing_rights(needed).await?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -58,6 +58,22 @@ pub fn needed(tree: &Tree) -> Vec<Right> {
         if matches!(object.kind(), "ClusterRole" | "Role") {
             rights.push(right_for("escalate", object));
             rights.push(right_for("bind", object));
+        }
+    }
+    let mut seen = HashSet::new();
+    rights.retain(|right| seen.insert(right.clone()));
+    rights
+}
+
+/// The rights that recovering `tree` needs beyond those for bootstrapping it: to see what else is in the cluster, and to restore Secrets to `namespaces`.
+pub fn needed_to_recover<'a>(tree: &Tree, namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Right> {
+    let mut rights = needed(tree);
+    for (api_version, kind) in super::target::LOOKED_AT {
+        rights.push(right("list", Resource::new(api_version, kind).group(), &plural(kind), None, None));
+    }
+    for namespace in namespaces {
+        for verb in ["get", "create", "update"] {
+            rights.push(right(verb, "", "secrets", Some(namespace), None));
         }
     }
     let mut seen = HashSet::new();

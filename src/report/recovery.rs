@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::sanitise::sanitise;
-use super::text::{count, time};
-use crate::plan::recovery::{ApplicationEvidence, Loss, Recovery};
+use super::text::{Line, Look, Paint, count, time};
+use crate::plan::recovery::{ApplicationEvidence, End, Loss, Recovery};
 
 /// The evidence as JSON, indented, with a final newline.
 pub fn json(recovery: &Recovery) -> String {
@@ -122,4 +122,53 @@ fn milliseconds(milliseconds: u64) -> String {
 /// Text from outside, in one line of a table.
 fn cell(text: &str) -> String {
     sanitise(text).replace('\n', " ").replace('|', "\\|").replace('<', "&lt;")
+}
+
+/// How many Applications, losses and the like are named on the screen; the report has all of them.
+const SHOWN: usize = 10;
+
+/// The end of a recovery as a person sees it.
+pub(super) fn screen(recovery: &Recovery, files: &[std::path::PathBuf], look: Look) -> Vec<Line> {
+    let (paint, mark) = match recovery.end {
+        End::Converged => (Paint::Good, look.either("✔ ", "+ ")),
+        End::Waiting => (Paint::Caution, "! "),
+        End::Incomplete => (Paint::Bad, look.either("✘ ", "x ")),
+    };
+    let converged = recovery.applications.iter().filter(|application| application.cause.is_none()).count();
+    let heading = format!(
+        "{}: {}; {converged} of {} converged at {}, in {}",
+        recovery.cluster,
+        recovery.end.title(),
+        count(recovery.applications.len(), "application"),
+        recovery.commit.short(),
+        milliseconds(recovery.milliseconds)
+    );
+    let mut lines = vec![Line::new(), Line::new().with(paint, mark).with(Paint::Strong, heading).hanging(2)];
+    let open =
+        recovery.applications.iter().filter_map(|application| Some(format!("{}: {}", application.name, application.cause.as_ref()?)));
+    section(&mut lines, "not up", open.collect());
+    let lost = recovery.losses.iter().map(|loss| format!("{}: {}", loss.kind.title(), loss.what));
+    section(&mut lines, "not in Git, and not back", lost.collect());
+    if let Some(key) = &recovery.key {
+        let origin = if key.restored { "restored from the bundle" } else { "made for this cluster" };
+        section(&mut lines, "deploy key", vec![format!("{} ({origin})", key.fingerprint)]);
+    }
+    let old = recovery.old_identity.as_deref().unwrap_or("not recorded");
+    section(&mut lines, "identity", vec![format!("before: {old}"), format!("now: {}", recovery.target.identity)]);
+    section(&mut lines, "for a person to do", recovery.needs_person.clone());
+    section(&mut lines, "report", files.iter().map(|file| file.display().to_string()).collect());
+    lines
+}
+
+fn section(lines: &mut Vec<Line>, heading: &str, items: Vec<String>) {
+    if items.is_empty() {
+        return;
+    }
+    lines.push(Line::new());
+    lines.push(Line::new().with(Paint::Strong, heading));
+    let more = items.len().saturating_sub(SHOWN);
+    lines.extend(items.into_iter().take(SHOWN).map(|item| Line::of(format!("  {item}")).hanging(4)));
+    if more > 0 {
+        lines.push(Line::new().with(Paint::Faint, format!("  and {more} more: `--report FOLDER` writes all of them")));
+    }
 }
