@@ -4,11 +4,13 @@ pub mod cause;
 pub mod compare;
 pub mod diagnosis;
 pub mod managed_fields;
+pub mod packing;
 pub mod plain_words;
 pub mod pod;
 pub mod root_of_trust;
 pub mod status;
 pub mod step;
 pub mod tree;
+pub mod trust;
 
 pub use step::{StepId, Verdict};

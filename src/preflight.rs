@@ -5,7 +5,7 @@ mod fleet;
 mod forge;
 mod rights;
 
-pub use cluster::{check_cluster, check_trees};
+pub use cluster::{check_cluster, check_identity, check_trees};
 pub use fleet::{Fleet, check_clone, load};
 pub use forge::{check_forge, check_host_keys};
 pub use rights::{check_rights, needed as needed_rights};
