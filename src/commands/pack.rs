@@ -141,7 +141,13 @@ async fn check(arguments: &Arguments, context: &Context) -> Result<()> {
         fact("cluster", "not asked".to_owned());
     }
     let decrypted = tree.encrypted - tree.undecryptable.len();
-    fact("tree", format!("{decrypted} of {} encrypted documents can be decrypted", tree.encrypted));
+    fact(
+        "tree",
+        match tree.encrypted {
+            0 => "nothing in it is encrypted".to_owned(),
+            encrypted => format!("{decrypted} of {encrypted} encrypted documents can be decrypted"),
+        },
+    );
     let result = json!({
         "cluster": cluster, "bundle": old.name, "made": index.made, "opened": opened.is_some(), "clusterAsked": live.is_some(), "drift": drift, "tree": tree,
         "findings": findings,
@@ -174,8 +180,13 @@ async fn look(arguments: &Arguments, declaration: Option<&Declaration>, context:
             .because("Argo CD's Secrets are not there; nothing was changed")
             .hint(format!("bootstrap the cluster first: gitops-bootstrap init {}", arguments.cluster)));
     }
-    let bundle = Bundle { cluster: arguments.cluster.clone(), identity: facts.identity, made: jiff::Timestamp::now(), entries };
+    let bundle = Bundle { cluster: arguments.cluster.clone(), identity: facts.identity, made: now()?, entries };
     Ok((bundle, found))
+}
+
+/// The time to the second.
+fn now() -> Result<jiff::Timestamp> {
+    jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).map_err(|error| Failure::bug(error.to_string()))
 }
 
 /// For whom the bundle is to be: those of gitops.yaml and those of the flags, each once.

@@ -4,3 +4,4 @@
 mod fleet;
 mod init;
 mod memory;
+mod root_of_trust;
