@@ -157,7 +157,9 @@ pub async fn unlock(locked: &Locked, cluster: &ClusterName, identities: &Identit
 
 fn wrong_key(locked: &Locked, keys: usize, by_passphrase: bool) -> Failure {
     if by_passphrase {
-        return Failure::refused(format!("the passphrase does not open {}", locked.name)).because("nothing was changed");
+        return Failure::refused(format!("the passphrase does not open {}", locked.name))
+            .because("nothing was changed")
+            .hint("try another one: `--passphrase-file FILE`");
     }
     let message = match keys {
         0 => format!("{} is encrypted, and no key is at hand to open it", locked.name),

@@ -156,8 +156,12 @@ async fn check(arguments: &Arguments, context: &Context) -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    let failure = Failure::new(Kind::Found, format!("the bundle of `{cluster}` would not bring the cluster back"));
-    let failure = findings.iter().fold(failure, Failure::because);
+    let message = if drift.is_none() {
+        format!("the bundle of `{cluster}` does not decrypt the whole tree")
+    } else {
+        format!("the bundle of `{cluster}` is out of date")
+    };
+    let failure = findings.iter().fold(Failure::new(Kind::Found, message), Failure::because);
     Err(if drift.is_none() {
         failure.hint("encrypt these files again for the keys of this cluster, or add the missing key to it and pack again")
     } else {

@@ -36,7 +36,7 @@ impl Drift {
         lines.extend(each(&self.changed, "is another one in the cluster"));
         lines.extend(each(&self.gone, "is in the bundle and not in the cluster"));
         if self.recipients {
-            lines.push("the bundle is for other recipients than gitops.yaml names".to_owned());
+            lines.push("the bundle is for other recipients than it is to be for".to_owned());
         }
         if self.identity {
             lines.push("the bundle was made of an earlier cluster of this name".to_owned());
