@@ -7,7 +7,7 @@ mod rights;
 mod stale_keys;
 mod target;
 
-pub use cluster::{check_cluster, check_trees};
+pub use cluster::{check_cluster, check_identity, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
 pub use rights::{check_rights, needed as needed_rights, needed_to_recover};

@@ -22,6 +22,24 @@ pub async fn check_cluster(
     tree: &Tree,
 ) -> Result<ClusterFacts> {
     let facts = supported(cluster).await?;
+    check_pin(&facts, name, declaration)?;
+    if let Some(marker) = cluster.get(&marker::reference()).await? {
+        check_marker(&marker, name, tree, &facts)?;
+    }
+    Ok(facts)
+}
+
+/// Checks that the cluster is the one that bears the name, by what gitops.yaml pins and by the cluster's own record, and returns what is known of it.
+pub async fn check_identity(cluster: &dyn Cluster, name: &ClusterName, declaration: Option<&Declaration>) -> Result<ClusterFacts> {
+    let facts = cluster.facts().await?;
+    check_pin(&facts, name, declaration)?;
+    if let Some(marker) = cluster.get(&marker::reference()).await? {
+        check_name(&marker, name, &facts)?;
+    }
+    Ok(facts)
+}
+
+fn check_pin(facts: &ClusterFacts, name: &ClusterName, declaration: Option<&Declaration>) -> Result<()> {
     let pinned = declaration.and_then(|declaration| declaration.clusters.get(name)?.identity.as_ref());
     if let Some(pinned) = pinned.filter(|pinned| !is_pinned(pinned, &facts.identity)) {
         return Err(refused(format!("the context `{}` is not the cluster `{name}`", facts.context))
@@ -29,10 +47,7 @@ pub async fn check_cluster(
             .because(format!("the context leads to {}", facts.identity))
             .hint("choose the right context with `--context`; if the cluster was made anew, correct `identity` in gitops.yaml"));
     }
-    if let Some(marker) = cluster.get(&marker::reference()).await? {
-        check_marker(&marker, name, tree, &facts)?;
-    }
-    Ok(facts)
+    Ok(())
 }
 
 /// What is known of a cluster that is new enough.
@@ -51,14 +66,19 @@ pub(super) fn is_pinned(pinned: &Identity, identity: &Identity) -> bool {
     pinned.kube_system_uid == identity.kube_system_uid && (pinned.ca_sha256.is_none() || pinned.ca_sha256 == identity.ca_sha256)
 }
 
-/// Refuses a cluster whose record names another cluster, another repository or a newer tool.
-pub(super) fn check_marker(marker: &Object, name: &ClusterName, tree: &Tree, facts: &ClusterFacts) -> Result<()> {
-    let says = |field: &str| marker.text(&format!("/data/{field}"));
-    if let Some(other) = says("cluster").filter(|other| *other != name.as_str()) {
+fn check_name(marker: &Object, name: &ClusterName, facts: &ClusterFacts) -> Result<()> {
+    if let Some(other) = marker.text("/data/cluster").filter(|other| *other != name.as_str()) {
         return Err(refused(format!("the context `{}` leads to the cluster `{other}`, not to `{name}`", facts.context))
             .because(format!("its record ({}) says `{other}`; it is {}", marker::reference(), facts.identity))
             .hint(format!("choose the right context with `--context`, or run `gitops-bootstrap init {other}`")));
     }
+    Ok(())
+}
+
+/// Refuses a cluster whose record names another cluster, another repository or a newer tool.
+pub(super) fn check_marker(marker: &Object, name: &ClusterName, tree: &Tree, facts: &ClusterFacts) -> Result<()> {
+    check_name(marker, name, facts)?;
+    let says = |field: &str| marker.text(&format!("/data/{field}"));
     if let Some(other) =
         says("repository").and_then(|url| url.parse::<RepositoryUrl>().ok()).filter(|other| !other.is_same_repository(&tree.repository))
     {

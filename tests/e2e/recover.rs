@@ -103,7 +103,11 @@ fn without_a_bundle_it_says_what_is_lost_and_gets_everything_else_up() {
     assert!(lost.iter().any(|what| what.contains("vault/password")) && lost.iter().any(|what| what.contains("argocd-secret")), "{ran}");
     let open: Vec<&Value> =
         evidence["applications"].as_array().unwrap().iter().filter(|application| application["state"] != "converged").collect();
-    assert!(open.iter().all(|application| ["vault", "services-app-of-apps", "argocd-app-of-apps"].iter().any(|name| application["name"] == *name)), "{open:?}");
+    assert!(
+        open.iter()
+            .all(|application| ["vault", "services-app-of-apps", "argocd-app-of-apps"].iter().any(|name| application["name"] == *name)),
+        "{open:?}"
+    );
     assert_eq!(evidence["staleKeys"][0]["id"], old[0]["id"], "the key of the lost cluster is named");
     assert_eq!(deploy_keys(&sandbox.state).len(), 2, "and left alone");
     assert_eq!(evidence["key"]["restored"], false);

@@ -38,9 +38,21 @@ fn a_tree_with_stalls_ends_in_bounded_time_with_each_cause_named_and_everything_
     let widget = "apiVersion: example.org/v1\nkind: Widget\nmetadata: {name: late}\n";
     fleet.add_app(&sandbox, "services", "late", "{enabled: true, wave: 3}", widget);
     // A kind that nobody ever defines: its retries are spent.
-    fleet.add_app(&sandbox, "services", "spent", "{enabled: true, wave: 3}", "apiVersion: example.net/v1\nkind: Nothing\nmetadata: {name: never}\n");
+    fleet.add_app(
+        &sandbox,
+        "services",
+        "spent",
+        "{enabled: true, wave: 3}",
+        "apiVersion: example.net/v1\nkind: Nothing\nmetadata: {name: never}\n",
+    );
     // What the API server refuses.
-    fleet.add_app(&sandbox, "services", "bad", "{enabled: true, wave: 3}", "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n");
+    fleet.add_app(
+        &sandbox,
+        "services",
+        "bad",
+        "{enabled: true, wave: 3}",
+        "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n",
+    );
     fleet.add_app(&sandbox, "services", "closed", "{enabled: true, wave: 3}", &config_map("closed"));
     let window = "  syncWindows:\n  - {kind: deny, schedule: '* * * * *', duration: 24h, applications: [closed]}\n";
     fleet.replace("src/argocd/projects/services.yaml", "spec:\n", &format!("spec:\n{window}"));

@@ -5,3 +5,4 @@ mod fleet;
 mod init;
 mod memory;
 mod recover;
+mod root_of_trust;

@@ -285,11 +285,12 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) = labels.and_then(|labels| labels.split_once('=')).unwrap_or_default();
+        let (label, value) =
+            labels.map_or(("", None), |labels| labels.split_once('=').map_or((labels, None), |(label, value)| (label, Some(value))));
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label) == Some(value))
+            .filter(|object| label.is_empty() || object.label(label).is_some_and(|there| value.is_none_or(|value| value == there)))
             .collect())
     }
 
@@ -497,6 +498,11 @@ fn pair(seed: u8) -> KeyPair {
         public: PublicKey::from_openssh(&key.public_key().to_openssh().unwrap()).unwrap(),
         private: SecretString::from(private.to_string()),
     }
+}
+
+/// A private key that is the same in every run.
+pub(crate) fn private_key(seed: u8) -> String {
+    pair(seed).private.expose_secret().to_owned()
 }
 
 fn public_half(private: &str) -> Option<PublicKey> {

@@ -140,10 +140,7 @@ fn position_in_recipe(point: FaultPoint) -> (usize, usize) {
 async fn the_services_come_only_when_the_gates_hold() {
     let outside = Outside::new();
     let database = ObjectRef::namespaced("v1", "Database", "shop", "main");
-    let gates = vec![
-        Gate::Claims { namespace: "shop".to_owned() },
-        Gate::Condition { object: database, condition: "Restored".to_owned() },
-    ];
+    let gates = vec![Gate::Claims { namespace: "shop".to_owned() }, Gate::Condition { object: database, condition: "Restored".to_owned() }];
     let recovering = Recovering { gates, ..Recovering::default() };
     let run = run_with(&outside, "first", Faults::default(), recovering);
     let has = |name: &str| outside.of_kind("Application").iter().any(|object| object.name() == name);
@@ -182,7 +179,9 @@ async fn infrastructure_that_cannot_come_up_holds_the_services_back_only_where_g
     let failure = recover(&held).await.unwrap_err();
     assert!(begin.elapsed() < Duration::from_secs(600), "{:?}", begin.elapsed());
     assert_eq!(failure.kind, Kind::Deadline, "{failure}");
-    assert!(failure.causes.iter().any(|cause| cause.starts_with("argocd: ")) && failure.hints.iter().any(|hint| hint.contains("--open-gates")));
+    assert!(
+        failure.causes.iter().any(|cause| cause.starts_with("argocd: ")) && failure.hints.iter().any(|hint| hint.contains("--open-gates"))
+    );
     assert!(outside.of_kind("Application").iter().all(|object| object.name() != "argocd-app-of-apps"));
 
     let run = run(&outside, "second");
@@ -256,7 +255,8 @@ async fn target_of(outside: &Arc<Outside>, allowed: Allowed, declaration: Option
 }
 
 fn record(fields: &Value) -> Value {
-    let mut data = json!({"cluster": "staging", "repository": fleet::REPOSITORY, "identity": facts().identity.kube_system_uid, "recovery": "begun"});
+    let mut data =
+        json!({"cluster": "staging", "repository": fleet::REPOSITORY, "identity": facts().identity.kube_system_uid, "recovery": "begun"});
     for (name, value) in fields.as_object().unwrap() {
         data[name] = value.clone();
     }
