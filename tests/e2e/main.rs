@@ -8,6 +8,7 @@
 mod command_line;
 mod demo;
 mod engine_build;
+mod engine_hosts;
 mod engine_loopback;
 mod engine_sealed_secrets;
 mod engine_sources;
