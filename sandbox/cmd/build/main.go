@@ -54,10 +54,6 @@ func build(output, sources string, assetsOnly bool) error {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "packages %d\n", len(packages))
-	workshop, err := os.MkdirTemp("", "gitops-bootstrap-engine-")
-	if err != nil {
-		return fmt.Errorf("making a folder for the changed modules: %w", err)
-	}
 	defer os.RemoveAll(workshop)
 	modfile, err := copyModules(packages, workshop)
 	if err != nil {
