@@ -17,6 +17,7 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod new_published;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
