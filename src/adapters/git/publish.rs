@@ -109,12 +109,17 @@ impl NewRepository {
         self.git(&["config", "--local", name, value]).await.map(|_| ())
     }
 
-    /// What the configuration of this repository alone says for `name`; none if it says nothing, or if there is no repository.
-    pub async fn configured(&self, name: &str) -> Result<Option<String>, GitError> {
+    /// What the configuration of this repository alone says, with names in lower case as `git` lists them; nothing if there is no repository.
+    pub async fn configuration(&self) -> Result<BTreeMap<String, String>, GitError> {
         let git_folder = self.folder.join(".git");
-        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--get", name]);
+        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--null", "--list"]);
         let output = program.run().await.map_err(|error| failed(&error))?;
-        Ok(output.is_success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+        if !output.is_success() {
+            return Ok(BTreeMap::new());
+        }
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let settings = listed.split('\0').filter_map(|setting| setting.split_once('\n'));
+        Ok(settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// Names the remote `origin`, whatever it was before.
