@@ -3,11 +3,13 @@
 mod cluster;
 mod fleet;
 mod forge;
+mod remote;
 mod rights;
 
 pub use cluster::{check_cluster, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
+pub use remote::head_of_remote;
 pub use rights::{check_rights, needed as needed_rights};
 
 use crate::error::Failure;

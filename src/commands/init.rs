@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Context;
@@ -19,7 +18,7 @@ use crate::adapters::ssh_key::SshKeyMaker;
 use crate::adapters::token::{self, TokenSources};
 use crate::cli::init::Arguments;
 use crate::domain::declaration::{Flavour, Repository};
-use crate::domain::{ClusterName, Commit, Declaration, HostKeys, RepositoryUrl};
+use crate::domain::{ClusterName, Declaration, HostKeys, RepositoryUrl};
 use crate::engine;
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
@@ -31,7 +30,6 @@ use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults};
-use crate::steps::key_verify::head_by_stored_key;
 use crate::steps::world::{Credential, Wanted, interrupted};
 
 /// The cluster of a demo fleet, if none was named.
@@ -160,20 +158,7 @@ async fn check(
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let forge = forge(arguments, context, fleet.declaration.as_ref(), &tree.repository, connected.sandbox.as_ref(), deadline).await?;
 
-    let facts = async {
-        let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
-        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, tree))?;
-        Ok::<ClusterFacts, Failure>(facts)
-    };
-    let forge_check = async {
-        match &forge {
-            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.accept_rename, &context.events).await,
-            None => Ok(()),
-        }
-    };
-    let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
-    let remote_head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
-    let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
+    let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
     tell_facts(&facts, tree.commit.short(), context);
 
     let wanted = Wanted {
@@ -199,10 +184,19 @@ async fn check(
         Arc::new(faults(arguments)?),
         wanted,
     );
-    let head = match head {
-        Some(head) => Some(head),
-        None => head_by_other_access(&world).await?,
+    let forge_check = async {
+        match &world.forge {
+            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.accept_rename, &context.events).await,
+            None => Ok(()),
+        }
     };
+    let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
+    let ((), (), (), head) = tokio::try_join!(
+        preflight::check_trees(cluster, tree),
+        preflight::check_rights(cluster, tree),
+        forge_check,
+        preflight::head_of_remote(&world, own_key.as_ref()),
+    )?;
     let clone = preflight::clone_of(worktree, &fleet);
     let commit = preflight::check_clone(&clone, &fleet, head.as_ref(), arguments.commit.as_ref()).await?;
     if head.is_none() && arguments.commit.is_none() {
@@ -219,31 +213,6 @@ fn pinned_hosts(declaration: Option<&Declaration>) -> Result<HostKeys> {
     let lines = declaration.map(|declaration| declaration.repository.known_hosts.as_slice()).unwrap_or_default();
     HostKeys::pinned(lines.iter().map(String::as_str))
         .map_err(|error| Failure::repository(format!("gitops.yaml: repository.knownHosts: {error}")))
-}
-
-/// The commit that the remote serves, asked with the access that the person has; none if that access does not suffice.
-async fn remote_head(
-    remote: &dyn Remote,
-    repository: &RepositoryUrl,
-    branch: &str,
-    hosts: &HostKeys,
-    sandbox: Option<&State>,
-) -> Option<Commit> {
-    let head = match sandbox.and_then(|state| std::fs::read_to_string(&state.forge.user_key).ok()) {
-        Some(key) => remote.branch_head(repository, branch, &SecretString::from(key), hosts).await,
-        None => remote.branch_head_as_person(repository, branch).await,
-    };
-    head.ok().flatten()
-}
-
-/// The commit that the remote serves, asked with the deploy key that the cluster has, or else by the forge's API with the token; none if neither can tell.
-async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
-    if let Some(head) = head_by_stored_key(world).await? {
-        return Ok(Some(head));
-    }
-    let Some(forge) = &world.forge else { return Ok(None) };
-    // A token need not read what is in the repository to manage its keys.
-    Ok(forge.branch_head(&world.wanted.tree.revision).await.ok().flatten())
 }
 
 /// What is said if nothing can tell what the remote serves.
