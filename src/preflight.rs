@@ -3,6 +3,7 @@
 mod cluster;
 mod fleet;
 mod forge;
+mod remote;
 mod rights;
 mod stale_keys;
 mod target;
@@ -10,6 +11,7 @@ mod target;
 pub use cluster::{check_cluster, check_identity, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
+pub use remote::head_of_remote;
 pub use rights::{check_rights, needed as needed_rights, needed_to_recover};
 pub use stale_keys::{check_named, check_old_cluster, stale};
 pub use target::{Allowed, Found, check_target};

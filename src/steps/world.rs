@@ -97,6 +97,7 @@ struct Known {
     skipped: Vec<String>,
     moved_to: Option<Commit>,
     uncompared: Option<FleetClone>,
+    head: Option<Commit>,
 }
 
 /// Where the deploy key is registered.
@@ -269,6 +270,16 @@ impl World {
     /// Notes that the branch has moved.
     pub fn note_commit(&self, commit: Commit) {
         self.with_known(|known| known.moved_to = Some(commit));
+    }
+
+    /// Notes the commit that the remote serves to the deploy key, just asked for.
+    pub fn note_head(&self, head: Option<Commit>) {
+        self.with_known(|known| known.head = head);
+    }
+
+    /// What was noted by [`Self::note_head`], for one use: a later look asks again.
+    pub fn take_head(&self) -> Option<Commit> {
+        self.with_known(|known| known.head.take())
     }
 
     /// Notes that nothing could tell yet what the remote serves: the clone is compared with it once the deploy key works.

@@ -21,6 +21,7 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod new_published;
 mod pack;
 mod recover;
 mod recover_killed;

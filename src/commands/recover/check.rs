@@ -10,7 +10,9 @@ use crate::adapters::git::GitRemote;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
-use crate::commands::bootstrap::{compare_clone, faults, forge, holder, pinned_hosts, remote_head, tell_facts, without_token};
+use crate::commands::bootstrap::{
+    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote_head, tell_facts, without_token,
+};
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
 use crate::domain::tree::Tree;
@@ -22,7 +24,7 @@ use crate::plan::recovery::{Loss, LossKind, StaleKey};
 use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
-use crate::steps::key_verify::head_by_stored_key;
+use crate::steps::key_verify::by_stored_key;
 use crate::steps::world::{Recovering, Wanted};
 
 /// What the checks have brought.
@@ -111,7 +113,7 @@ pub(super) async fn check(
         Arc::new(faults(flags)?),
         wanted,
     );
-    if !is_up && !flags.paste_key && head_by_stored_key(&world).await?.is_none() {
+    if !is_up && !flags.paste_key && by_stored_key(&world).await?.head.is_none() {
         match api {
             Api::Down(failure) => return Err(api_is_down(failure)),
             _ if context.environment.interactive => {}
@@ -122,6 +124,10 @@ pub(super) async fn check(
     } else if let Api::Down(failure) = api {
         context.events.warn(format!("{}: the key at hand opens the repository, so it is not needed", failure.message), None);
     }
+    let head = match head {
+        Some(head) => Some(head),
+        None => head_by_other_access(&world).await?,
+    };
     compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
     Ok(Checked { world, found, losses, stale_keys, has_bundle })
 }
