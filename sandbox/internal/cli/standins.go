@@ -22,6 +22,9 @@ func openStandIns(given []string) ([]fs.FS, error) {
 			own = true
 			continue
 		}
+		if _, err := os.ReadDir(name); err != nil {
+			return nil, fmt.Errorf("--stand-ins is neither %q nor a folder: %w", standin.Default, err)
+		}
 		folder := os.DirFS(name)
 		if _, err := standin.Read(folder); err != nil {
 			return nil, fmt.Errorf("--stand-ins %s: %s", name, strings.ReplaceAll(err.Error(), "\n", "\n  "))
