@@ -8,7 +8,7 @@ mod rights;
 pub use cluster::{check_cluster, check_identity, check_trees};
 pub use fleet::{Fleet, check_clone, load};
 pub use forge::{check_forge, check_host_keys};
-pub use rights::{check_rights, needed as needed_rights};
+pub use rights::{check_restore_rights, check_rights, needed as needed_rights};
 
 use crate::error::Failure;
 
