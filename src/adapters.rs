@@ -1,6 +1,7 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
 pub mod age;
+pub mod commands;
 pub mod connection;
 pub mod files;
 pub mod git;

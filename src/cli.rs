@@ -4,7 +4,9 @@ pub mod identities;
 pub mod init;
 pub mod new;
 pub mod pack;
+pub mod recover;
 pub mod render;
+pub mod run;
 pub mod sandbox;
 pub mod status;
 pub mod unpack;
@@ -89,6 +91,8 @@ pub enum Verb {
     New(new::Arguments),
     /// Bootstrap a cluster: Argo CD, deploy key, projects, root app-of-apps, and wait until all is healthy
     Init(init::Arguments),
+    /// Rebuild a lost cluster from a clone: the same end state on an empty cluster, without a write to Git
+    Recover(recover::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Render the sources into what a cluster gets
@@ -114,7 +118,5 @@ pub enum Verb {
 
 /// Reads a duration such as `90s`, `10m` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a duration: write it as `90s`, `10m` or `1h30m`"))?;
-    Duration::try_from(span).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| format!("`{text}` is not longer than nothing"))
+    crate::domain::duration::parse(text)
 }

@@ -6,6 +6,7 @@ mod bars;
 mod failure;
 mod json;
 mod lines;
+pub mod recovery;
 mod sanitise;
 mod status;
 mod step;
@@ -174,6 +175,13 @@ pub fn failure(failure: &Failure, style: &Style) {
 pub fn summary(summary: &Summary<'_>, style: &Style) {
     if matches!(style.form, Form::Bars | Form::Lines) {
         talk(&summary::summary(summary, style.stderr), style);
+    }
+}
+
+/// Writes the end of a recovery to standard error, with the files that its evidence was written to; nothing where only failures are wanted, or JSON.
+pub fn recovered(recovery: &crate::plan::recovery::Recovery, files: &[std::path::PathBuf], style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&recovery::screen(recovery, files, style.stderr), style);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::secret::SecretName;
-use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
+use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -30,6 +30,9 @@ pub struct Declaration {
     /// What belongs into the bundles beyond what is found by itself.
     #[serde(skip_serializing_if = "RootOfTrust::is_empty")]
     pub root_of_trust: RootOfTrust,
+    /// How a cluster is recovered.
+    #[serde(skip_serializing_if = "Recovery::is_default")]
+    pub recovery: Recovery,
 }
 
 /// What belongs into the bundles beyond what is found by itself.
@@ -51,6 +54,20 @@ pub struct RootOfTrust {
 impl RootOfTrust {
     /// Whether nothing is asked for.
     pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a cluster is recovered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// What holds the services back, beside the health of the infrastructure.
+    pub gates: Vec<Gate>,
+}
+
+impl Recovery {
+    fn is_default(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -8,9 +8,11 @@
 mod command_line;
 mod demo;
 mod engine_build;
+mod engine_hosts;
 mod engine_loopback;
 mod engine_sealed_secrets;
 mod engine_sources;
+mod engine_stand_ins;
 mod fleet_render;
 mod init_by_flags;
 mod init_drift;
@@ -20,6 +22,10 @@ mod init_interrupted;
 mod init_killed;
 mod init_refusals;
 mod pack;
+mod recover;
+mod recover_killed;
+mod recover_refusals;
+mod recover_stalls;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,20 +1,21 @@
 //! The ports in memory: an API server with the controllers that matter, a forge, its Git server, and keys that are the same in every run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use gitops_bootstrap::domain::tree::Tree;
-use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryUrl, Resource};
+use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
-use gitops_bootstrap::ports::git::GitError;
+use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
 use gitops_bootstrap::ports::key_maker::KeyPair;
-use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote};
+use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote, Worktree};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -37,6 +38,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    /// What Argo CD says of Applications that do not come up.
+    statuses: BTreeMap<String, Value>,
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -82,6 +85,7 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -106,6 +110,39 @@ impl Outside {
         self.with(|state| state.deploy_keys_disabled = forbidden);
     }
 
+    /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
+    pub(crate) fn set_status(&self, application: &str, status: Value) {
+        self.with(|state| match status {
+            Value::Null => state.statuses.remove(application),
+            status => state.statuses.insert(application.to_owned(), status),
+        });
+        if let Some(application) = self.of_kind("Application").iter().find(|object| object.name() == application) {
+            self.sync(application);
+        }
+    }
+
+    pub(crate) fn add_key(&self, id: u64, title: &str, seed: u8, last_used: Option<&str>) {
+        let key = pair(seed).public;
+        self.with(|state| {
+            let last_used = last_used.map(str::to_owned);
+            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used });
+        });
+    }
+
+    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
+        let objects = self.with(|state| state.objects.clone());
+        objects
+            .into_iter()
+            .filter(|(reference, _)| reference.resource.kind != "Lease")
+            .map(|(reference, object)| {
+                let mut value = object.into_value();
+                value["metadata"]["resourceVersion"] = Value::Null;
+                (reference, value)
+            })
+            .collect()
+    }
+
     pub(crate) fn remove_keys(&self) {
         self.with(|state| state.keys.clear());
     }
@@ -119,6 +156,10 @@ impl Outside {
         self.with(|state| {
             state.keys.push(DeployKey { id: 7, title: title.to_owned(), key, read_only: true, enabled: true, last_used: None })
         });
+    }
+
+    pub(crate) fn push(&self, head: Commit) {
+        self.with(|state| state.head = head);
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Object> {
@@ -186,12 +227,12 @@ impl Outside {
     }
 
     fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running) = self.with(|state| {
+        let (head, applications, reachable, running, status) = self.with(|state| {
             let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
             let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
             let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
             let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            (state.head.clone(), state.tree.applications.clone(), reachable, running)
+            (state.head.clone(), state.tree.applications.clone(), reachable, running, state.statuses.get(application.name()).cloned())
         });
         if !reachable || !running {
             return;
@@ -203,17 +244,20 @@ impl Outside {
             if let Some(fields) = value.as_object_mut() {
                 fields.remove("operation");
             }
-            value["status"] = json!({
-                "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
-                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+            value["status"] = status.unwrap_or_else(|| {
+                json!({
+                    "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
+                    "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+                })
             });
         });
-        if application.name() == "argocd-app-of-apps" {
-            for child in applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
-                let reference = child.object.reference();
-                if self.with(|state| !state.objects.contains_key(&reference)) {
-                    self.store(&reference, |value| merge(value, child.object.value()));
-                }
+        // An app-of-apps brings the Applications whose files are in its folder.
+        let folder = application.text("/spec/source/path");
+        let children = applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        for child in children.filter(|child| child.object.name() != application.name()) {
+            let reference = child.object.reference();
+            if self.with(|state| !state.objects.contains_key(&reference)) {
+                self.store(&reference, |value| merge(value, child.object.value()));
             }
         }
     }
@@ -344,6 +388,10 @@ impl Forge for MemoryForge {
         })
     }
 
+    async fn branch_head(&self, _branch: &str) -> Result<Option<Commit>, ForgeError> {
+        Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {
         Ok(self.0.keys())
     }
@@ -398,6 +446,30 @@ impl Remote for MemoryRemote {
 
     async fn branch_head_as_person(&self, _url: &RepositoryUrl, _branch: &str) -> Result<Option<Commit>, GitError> {
         Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+}
+
+/// A clone that is only asked what differs from another commit.
+pub(crate) struct MemoryClone {
+    pub(crate) differing: &'static [&'static str],
+}
+
+#[async_trait]
+impl Worktree for MemoryClone {
+    fn folder(&self) -> PathBuf {
+        PathBuf::from("fleet")
+    }
+
+    async fn facts(&self) -> Result<WorktreeFacts, GitError> {
+        Ok(WorktreeFacts { head: fleet::commit('a'), branch: None, dirty: Vec::new(), origin: None })
+    }
+
+    async fn files(&self, _commit: &Commit, _folders: &[RepositoryPath]) -> Result<Vec<File>, GitError> {
+        Ok(Vec::new())
+    }
+
+    async fn changed(&self, _from: &Commit, _to: &Commit, _folders: &[RepositoryPath]) -> Result<Vec<RepositoryPath>, GitError> {
+        Ok(self.differing.iter().map(|path| path.parse().unwrap()).collect())
     }
 }
 

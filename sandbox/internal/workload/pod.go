@@ -337,6 +337,10 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 	for name, value := range variables {
 		result = append(result, name+"="+root.translate(value))
 	}
+	if p.program.word == argocdProgram {
+		// A proxy of the pod's own knows nothing of the forge.
+		result = append(result, p.runner.hosts.variables()...)
+	}
 	return result
 }
 
