@@ -561,6 +561,10 @@ clusters:
         ("staging:", &same, "9:10: `other` and `staging` have the same identity"),
         ("clusters:", "recipients: [AGE-SECRET-KEY-1QQQQ]\nclusters:", "7:14: this is the private half of a key"),
         ("clusters:", "recipients: [me]\nclusters:", "7:14: a recipient is an age public key"),
+        ("clusters:", "rootOfTrust: {secret: [a/b]}\nclusters:", "7:15: unknown key `secret`; did you mean `secrets`?"),
+        ("clusters:", "rootOfTrust: {secrets: [b]}\nclusters:", "7:25: `rootOfTrust.secrets[0]`: `b` does not name a Secret"),
+        ("clusters:", "rootOfTrust: {sopsKeys: [A/b]}\nclusters:", "7:26: `rootOfTrust.sopsKeys[0]`: `A/b` does not name a Secret"),
+        ("clusters:", "rootOfTrust: {tls: 1}\nclusters:", "7:20: `rootOfTrust.tls` must be true or false"),
         (sound, "", "1:1: the file is empty"),
         (sound, "[1]", "1:1: the file must be a mapping, and is a list"),
     ] {

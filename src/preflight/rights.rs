@@ -71,14 +71,17 @@ pub fn needed_to_recover<'a>(tree: &Tree, namespaces: impl IntoIterator<Item = &
     for (api_version, kind) in super::target::LOOKED_AT {
         rights.push(right("list", Resource::new(api_version, kind).group(), &plural(kind), None, None));
     }
-    for namespace in namespaces {
-        for verb in ["get", "create", "update"] {
-            rights.push(right(verb, "", "secrets", Some(namespace), None));
-        }
-    }
+    rights.extend(needed_to_restore(namespaces));
     let mut seen = HashSet::new();
     rights.retain(|right| seen.insert(right.clone()));
     rights
+}
+
+/// The rights that restoring Secrets to `namespaces` needs: it looks, creates, and completes those that are shipped empty.
+pub fn needed_to_restore<'a>(namespaces: impl IntoIterator<Item = &'a str>) -> Vec<Right> {
+    let of_namespaces = ["get", "create"].map(|verb| right(verb, "", "namespaces", None, None));
+    let of_secrets = |namespace| ["get", "create", "update"].map(|verb| right(verb, "", "secrets", Some(namespace), None));
+    of_namespaces.into_iter().chain(namespaces.into_iter().flat_map(of_secrets)).collect()
 }
 
 fn right_for(verb: &'static str, object: &Object) -> Right {
