@@ -582,8 +582,5 @@ fn gates_are_read_as_they_are_written() {
     let text = "version: 1\nrepository: {url: 'git@github.com:acme/fleet.git'}\nargocd: {version: v3.5.7, sha256: 09bfbb9041b4a8503c6e4fa22cf41c403fa62be17526de353648a4551f5beb77}\nclusters: {staging: }\nrecovery:\n  gates:\n  - claims: databases\n  - resource: {apiVersion: postgresql.cnpg.io/v1, kind: Cluster, namespace: databases, name: main}\n  - command: [./restored.sh, --all]\n    timeout: 2m\n";
     let gates = declaration::parse(text, "gitops.yaml").unwrap().recovery.gates;
     let gates: Vec<String> = gates.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        gates,
-        ["the claims in namespace databases are bound", "Cluster databases/main is Ready", "`./restored.sh --all` succeeds"]
-    );
+    assert_eq!(gates, ["the claims in namespace databases are bound", "Cluster databases/main is Ready", "`./restored.sh --all` succeeds"]);
 }

@@ -231,13 +231,19 @@ async fn keys(identities: &Identities, context: &Context) -> Result<Vec<Identity
         keys.extend(keys_of_file(&context.environment.folder.join(file), context).await?);
     }
     match context.environment.variable(VARIABLE).map(str::trim) {
-        Some(text) if text.starts_with(AGE_KEY) || text.starts_with(SSH_KEY) || text.starts_with('#') => {
+        Some(text) if is_key(text) => {
             keys.extend(parse(text, VARIABLE, context).await?);
         }
         Some(file) => keys.extend(keys_of_file(&context.environment.folder.join(PathBuf::from(file)), context).await?),
         None => {}
     }
     Ok(keys)
+}
+
+/// Whether a text is a key rather than the name of a file. In doubt it is one: names are told in messages.
+fn is_key(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    text.contains("SECRET-KEY-") || text.contains("PRIVATE KEY") || text.contains('\n')
 }
 
 async fn keys_of_file(file: &Path, context: &Context) -> Result<Vec<Identity>> {

@@ -154,8 +154,7 @@ async fn check(
 
     let facts = async {
         let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
-        let rights = preflight::needed_rights(tree);
-        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, &rights))?;
+        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, tree))?;
         Ok::<ClusterFacts, Failure>(facts)
     };
     let forge_check = async {

@@ -68,6 +68,7 @@ async fn unpack(arguments: &Arguments, context: &Context) -> Result<()> {
         None => bundle::declared(&bundle::fleet_folder(context)?, cluster)?,
     };
     let facts = preflight::check_identity(&connected.cluster, cluster, declaration.as_ref()).await?;
+    preflight::check_restore_rights(&connected.cluster, &bundle).await?;
     let seen = survey(&connected.cluster, &bundle).await?;
     let because = match verdict(&bundle, &seen)? {
         Verdict::Satisfied { because } => because,

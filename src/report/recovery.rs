@@ -196,7 +196,9 @@ mod tests {
             tool: "0.1.0",
             cluster: "staging".to_owned(),
             end: End::Incomplete,
-            failure: Some(Failure::new(Kind::Deadline, "1 of 2 Applications cannot come right by themselves").because("bad: a | b\u{1b}[2J")),
+            failure: Some(
+                Failure::new(Kind::Deadline, "1 of 2 Applications cannot come right by themselves").because("bad: a | b\u{1b}[2J"),
+            ),
             began: "2026-11-21T03:00:00Z".to_owned(),
             milliseconds: 190_000,
             repository: "git@github.com:acme/fleet.git".parse().unwrap(),
