@@ -87,7 +87,7 @@ fn warnings(run: &Run) -> Vec<String> {
 }
 
 fn place(writes: &[String], what: &str) -> usize {
-    writes.iter().position(|write| write.contains(what)).unwrap_or_else(|| panic!("{what} in {writes:?}"))
+    writes.iter().position(|write| write.contains(what)).expect(what)
 }
 
 #[tokio::test(start_paused = true)]
