@@ -185,11 +185,10 @@ async fn check(
             None => Ok(()),
         }
     };
-    let rights = preflight::needed_rights(tree);
     let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
     let ((), (), (), head) = tokio::try_join!(
         preflight::check_trees(cluster, tree),
-        preflight::check_rights(cluster, &rights),
+        preflight::check_rights(cluster, tree),
         forge_check,
         preflight::head_of_remote(&world, own_key.as_ref()),
     )?;

@@ -1,6 +1,5 @@
 //! `unpack`: restores a bundle into a cluster by hand. `recover` does the same on its way.
 
-use std::collections::BTreeSet;
 
 use serde_json::json;
 
@@ -70,8 +69,7 @@ async fn unpack(arguments: &Arguments, context: &Context) -> Result<()> {
         None => bundle::declared(&bundle::fleet_folder(context)?, cluster)?,
     };
     let facts = preflight::check_identity(&connected.cluster, cluster, declaration.as_ref()).await?;
-    let namespaces: BTreeSet<&str> = bundle.entries.iter().map(|entry| entry.object.namespace.as_str()).collect();
-    preflight::check_rights(&connected.cluster, &preflight::needed_to_restore(namespaces)).await?;
+    preflight::check_restore_rights(&connected.cluster, &bundle).await?;
     let seen = survey(&connected.cluster, &bundle).await?;
     let because = match verdict(&bundle, &seen)? {
         Verdict::Satisfied { because } => because,

@@ -87,7 +87,7 @@ fn warnings(run: &Run) -> Vec<String> {
 }
 
 fn place(writes: &[String], what: &str) -> usize {
-    writes.iter().position(|write| write.contains(what)).unwrap_or_else(|| panic!("{what} in {writes:?}"))
+    writes.iter().position(|write| write.contains(what)).expect(what)
 }
 
 #[tokio::test(start_paused = true)]
@@ -305,7 +305,7 @@ async fn a_pinned_identity_is_another_ones_or_needs_a_word() {
         let text = format!(
             "version: 1\nrepository: {{url: '{}'}}\nargocd: {{version: v3.5.7, sha256: {}}}\nclusters: {{staging: {}, production: {}}}\n",
             fleet::REPOSITORY,
-            "0".repeat(64),
+            "a".repeat(64),
             identity(staging),
             identity(production)
         );

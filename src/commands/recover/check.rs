@@ -63,15 +63,14 @@ pub(super) async fn check(
     let found = preflight::check_target(cluster, &arguments.cluster, declaration, tree, allowed, &context.events).await?;
     let mut bundle = opened(arguments, worktree.as_ref(), tree, context).await?;
     let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    let namespaces: BTreeSet<&str> =
-        bundle.iter().flat_map(|bundle| &bundle.entries).map(|entry| entry.object.namespace.as_str()).collect();
-    let rights = preflight::needed_to_recover(tree, namespaces);
     let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
     let head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
-    let ((), api, (), head) =
-        tokio::try_join!(preflight::check_rights(cluster, &rights), ask(forge.as_ref(), tree, arguments, context), host_keys, async {
-            Ok(head.await)
-        })?;
+    let ((), api, (), head) = tokio::try_join!(
+        preflight::check_recovery_rights(cluster, tree, bundle.as_ref()),
+        ask(forge.as_ref(), tree, arguments, context),
+        host_keys,
+        async { Ok(head.await) }
+    )?;
     tell_facts(&found.facts, tree.commit.short(), context);
 
     let decryption = decryption(&fleet, bundle.as_ref(), arguments.accept_loss, context).await?;
