@@ -155,6 +155,8 @@ pub enum How {
     Deleted,
     /// A refresh, a restart or a new sync was asked for.
     Kicked,
+    /// The first sync was asked for, in a recovery, or its retries were made ordinary ones.
+    Asked,
 }
 
 /// What came of a step.

@@ -300,7 +300,10 @@ impl Cluster for KubernetesCluster {
         let served = self.kind(&object.resource).await?;
         let path = with_query(&object_path(object, &served)?, &[("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]);
         let call = Call::with_body(Method::PATCH, path, "application/merge-patch+json", patch);
-        self.change_despite_races(call, object, patch).await
+        match patch.pointer("/metadata/resourceVersion") {
+            Some(_) => self.change(call, object, patch).await,
+            None => self.change_despite_races(call, object, patch).await,
+        }
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Run the commands that the gates of gitops.yaml name on this machine, without being asked
     #[arg(long, help_heading = "Recovery")]
     pub run_commands: bool,
+    /// Let Argo CD validate what it applies from the first sync on, which takes it three times as long; by default, from the second on
+    #[arg(long, help_heading = "Recovery")]
+    pub validate: bool,
     /// Remove a deploy key of the cluster that is gone, by its number at the forge, once all is up; may be given several times
     #[arg(long, value_name = "ID", help_heading = "Recovery")]
     pub prune_stale_key: Vec<u64>,

@@ -38,7 +38,7 @@ pub trait Cluster: Send + Sync {
     /// our own, if the answer to an earlier attempt was lost.
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError>;
 
-    /// Changes an object by a JSON merge patch (RFC 7396).
+    /// Changes an object by a JSON merge patch (RFC 7396). If the patch has a `resourceVersion` that is not the one on the server: [`ClusterError::Stale`].
     async fn merge_patch(&self, object: &ObjectRef, patch: &serde_json::Value) -> Result<Object, ClusterError>;
 
     /// Asks which of these rights the account lacks (SelfSubjectAccessReview).

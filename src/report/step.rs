@@ -117,5 +117,6 @@ pub(super) const fn how(how: How) -> &'static str {
         How::Restored => "restored",
         How::Deleted => "deleted",
         How::Kicked => "started again:",
+        How::Asked => "asked for the first sync of",
     }
 }

@@ -1,6 +1,7 @@
 //! `converge`: every Application Synced and Healthy at the expected commit, the declared ones all there.
 
 mod asking;
+mod first_syncs;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,7 @@ use futures::StreamExt as _;
 use tokio::time::Instant;
 
 use self::asking::PAUSE;
+use self::first_syncs::FirstSyncs;
 use self::watched::Watched;
 use super::{Step, World};
 use crate::domain::ObjectRef;
@@ -134,6 +136,7 @@ impl Step for Converge {
 pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<Settled> {
     let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
     let mut watched = Watched::new(world, &scope);
+    let mut first_syncs = FirstSyncs::new(world, step);
     let mut last_change = Instant::now();
     loop {
         world.events.send(Event::Progress { step, done: watched.converged(), total: watched.applications.len(), what: "applications" });
@@ -141,6 +144,7 @@ pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<
             return Ok(Settled { watched });
         }
         world.waiting(step, watched.describe());
+        first_syncs.ask(&mut watched);
         asking::ask(&mut watched, world, step).await?;
         if last_change.elapsed() > patience(&watched) {
             return Ok(Settled { watched });
@@ -149,6 +153,10 @@ pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<
         // Waking now and then is for asking again; what happens is seen by the watch.
         let change = tokio::select! {
             change = world.wait(changes.next(), || watched.describe()) => change.map_err(|failure| watched.blame(failure))?,
+            answered = first_syncs.answered() => {
+                answered?;
+                continue;
+            }
             () = tokio::time::sleep(PAUSE) => continue,
         };
         match change {

@@ -55,6 +55,8 @@ pub struct Recovering {
     pub gates: Vec<Gate>,
     /// Whether the services are released whatever the gates say.
     pub open_gates: bool,
+    /// Whether Argo CD validates what it applies in the first sync of each Application, although the commit was validated before.
+    pub validate: bool,
     /// The deploy keys of the cluster that is gone, by their numbers at the forge, which are removed once all is up.
     pub prune_keys: BTreeSet<u64>,
 }

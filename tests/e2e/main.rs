@@ -24,6 +24,7 @@ mod init_refusals;
 mod new_published;
 mod pack;
 mod recover;
+mod recover_first_syncs;
 mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;

@@ -331,6 +331,11 @@ impl Cluster for MemoryCluster {
         if self.0.with(|state| !state.objects.contains_key(object)) {
             return Err(ClusterError::NotFound(object.clone()));
         }
+        let version = patch.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        let current = self.0.with(|state| state.objects.get(object).and_then(Object::resource_version).map(str::to_owned));
+        if version.is_some_and(|version| current.as_deref() != Some(version)) {
+            return Err(ClusterError::Stale(object.clone()));
+        }
         self.0.write("patch", object);
         Ok(self.0.store(object, |value| merge(value, patch)))
     }

@@ -322,3 +322,25 @@ async fn a_pinned_identity_is_another_ones_or_needs_a_word() {
     let failure = target_of(&outside, knows, Some(&pinned(other, &this))).await.unwrap_err();
     assert!(failure.message.contains("leads to the cluster `production`"), "no flag makes production staging: {failure}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_first_sync_of_an_application_is_asked_for_and_with_validate_it_is_not() {
+    for (validate, times) in [(false, 1), (true, 0)] {
+        let outside = Outside::new();
+        let fresh = json!({
+            "sync": {"status": "OutOfSync", "revision": fleet::commit('a').as_str()}, "health": {"status": "Missing"}, "reconciledAt": "2026-01-01T00:00:00Z",
+        });
+        outside.set_status("web", fresh);
+        let run = run_with(&outside, "first", Faults::default(), Recovering { validate, ..Recovering::default() });
+        let come_up = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            outside.set_status("web", Value::Null);
+        };
+        let (result, ()) = tokio::join!(recover(&run), come_up);
+        result.unwrap();
+        let asked = outside.writes().iter().filter(|write| *write == "patch Application argocd/web").count();
+        assert_eq!(asked.min(1), times, "{:?}", outside.writes());
+        assert!(asked < 5, "an answer that is not what was asked for is no reason to ask for ever: {asked}");
+        assert_eq!(run.world.kicks(), 0);
+    }
+}

@@ -62,13 +62,18 @@ impl TestSandbox {
 
     /// Loses the cluster with everything in it, and starts an empty one in its place: another identity. The forge stays as it is.
     pub(crate) fn lose_cluster(&mut self) {
+        self.lose_cluster_for(&[]);
+    }
+
+    /// The same, with more arguments for the engine's `up` that starts the new one.
+    pub(crate) fn lose_cluster_for(&mut self, arguments: &[&str]) {
         drop(self.child.stdin.take());
         self.child.wait().unwrap();
         let folder = self.home.sandbox_folder("default");
         for part in ["etcd", "pods"] {
             std::fs::remove_dir_all(folder.join(part)).unwrap_or_else(|error| panic!("{part}: {error}"));
         }
-        (self.child, self.state) = ready(&self.home, &[]);
+        (self.child, self.state) = ready(&self.home, arguments);
     }
 
     /// The one that all tests share which only read: started by the first, ended after the last.

@@ -28,6 +28,8 @@ type sandboxFlags struct {
 	name   string
 	nodes  int
 	hosts  []string
+	// keepDefaults is for comparisons with clusters that are not ours.
+	keepDefaults bool
 	// standIns are as given: the word for the engine's own, and folders.
 	standIns []string
 }
@@ -38,6 +40,9 @@ func addSandboxFlags(command *cobra.Command) *sandboxFlags {
 	command.Flags().IntVar(&flags.nodes, "nodes", 3, "number of nodes")
 	command.Flags().StringArrayVar(&flags.hosts, "serve-host", nil,
 		"host that the forge answers for over SSH and HTTPS, as Argo CD sees it, such as github.com (repeatable)")
+	command.Flags().BoolVar(&flags.keepDefaults, "keep-defaults", false,
+		"leave the control plane and Argo CD as slow as they are by default")
+	_ = command.Flags().MarkHidden("keep-defaults")
 	command.Flags().StringArrayVar(&flags.standIns, "stand-ins", nil,
 		`stand in for controllers that cannot run here: "default" for the engine's own stages, or a folder of stages, which then win (repeatable)`)
 	return flags
@@ -71,7 +76,7 @@ func (f *sandboxFlags) options(programs Programs, report func(string)) (cluster.
 		return cluster.Options{}, fmt.Errorf("finding the engine itself: %w", err)
 	}
 	return cluster.Options{
-		Folder: folder, Name: f.name, Nodes: f.nodes, Hosts: f.hosts, Executable: executable, Versions: programs.Versions,
+		Folder: folder, Name: f.name, Nodes: f.nodes, Hosts: f.hosts, KeepDefaults: f.keepDefaults, Executable: executable, Versions: programs.Versions,
 		Assets:     cluster.Assets{Stages: stages, GitVerifyWrapper: wrapper, StandIns: standIns},
 		TokenNames: forge.TokenNames, Report: report,
 	}, nil
@@ -188,6 +193,9 @@ func upDetached(ctx context.Context, flags *sandboxFlags) (*cluster.State, error
 	defer log.Close()
 	arguments := []string{"supervise", "--folder", string(folder), "--name", flags.name,
 		"--nodes", strconv.Itoa(flags.nodes)}
+	if flags.keepDefaults {
+		arguments = append(arguments, "--keep-defaults")
+	}
 	for _, host := range flags.hosts {
 		arguments = append(arguments, "--serve-host", host)
 	}

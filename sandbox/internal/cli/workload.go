@@ -22,6 +22,7 @@ func newWorkload() *cobra.Command {
 	hosts := workload.Hosts{}
 	command.Flags().StringArrayVar(&hosts.Names, "serve-host", nil, "host that the forge answers for")
 	command.Flags().IntVar(&hosts.ProxyPort, "proxy-port", 0, "loopback port of the proxy that leads them to the forge")
+	variables := command.Flags().StringArray("variable", nil, "environment variable of every program behind a pod, as NAME=VALUE")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		folder, err := folderOf()
 		if err != nil {
@@ -32,7 +33,7 @@ func newWorkload() *cobra.Command {
 			return fmt.Errorf("finding the engine itself: %w", err)
 		}
 		lines := log.New(os.Stderr, "", log.LstdFlags)
-		runner, err := workload.New(folder, *kubeconfig, executable, hosts, func(line string) { lines.Println(line) })
+		runner, err := workload.New(folder, *kubeconfig, executable, hosts, *variables, func(line string) { lines.Println(line) })
 		if err != nil {
 			return err
 		}

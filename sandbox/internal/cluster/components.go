@@ -40,9 +40,11 @@ type components struct {
 	executable string
 	ports      map[string]int
 	client     *http.Client
+	// keepDefaults leaves out the settings that make a tree of Applications converge sooner.
+	keepDefaults bool
 }
 
-func newComponents(folder Folder, executable string, ports map[string]int) (*components, error) {
+func newComponents(folder Folder, executable string, ports map[string]int, keepDefaults bool) (*components, error) {
 	pair, err := tls.LoadX509KeyPair(folder.Path("pki/admin.crt"), folder.Path("pki/admin.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the administrator's certificate: %w", err)
@@ -55,7 +57,7 @@ func newComponents(folder Folder, executable string, ports map[string]int) (*com
 	roots.AppendCertsFromPEM(authority)
 	// Only servers with a certificate of this sandbox's authority are believed, so another sandbox's process, or an old
 	// one, that answers on a reused port does not count.
-	return &components{folder: folder, executable: executable, ports: ports, client: &http.Client{
+	return &components{folder: folder, executable: executable, ports: ports, keepDefaults: keepDefaults, client: &http.Client{
 		Timeout: 2 * time.Second,
 		Transport: &http.Transport{
 			Proxy: nil, DisableKeepAlives: true,
@@ -175,6 +177,10 @@ func (c *components) scheduler() supervisor.Component {
 
 // controller is a part of Kubernetes that works on the API server, with its arguments beside those that all have.
 func (c *components) controller(name, port, identity string, arguments ...string) supervisor.Component {
+	if !c.keepDefaults {
+		// At the default of 20 a second this is what a tree of Applications waits for.
+		arguments = append(arguments, "--kube-api-qps=500", "--kube-api-burst=1000")
+	}
 	return c.component(name, c.https(port)+"/healthz", append([]string{name,
 		"--kubeconfig=" + c.folder.kubeconfigOf(identity),
 		"--bind-address=127.0.0.1",
@@ -182,9 +188,6 @@ func (c *components) controller(name, port, identity string, arguments ...string
 		"--tls-cert-file=" + c.pki("server.crt"),
 		"--tls-private-key-file=" + c.pki("server.key"),
 		"--leader-elect=false",
-		// At the default of 20 a second this is what a tree of Applications waits for.
-		"--kube-api-qps=500",
-		"--kube-api-burst=1000",
 		"--profiling=false",
 	}, arguments...)...)
 }
@@ -204,11 +207,16 @@ func (c *components) kwok() supervisor.Component {
 }
 
 func (c *components) workload(hosts []string) supervisor.Component {
-	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", append([]string{componentWorkload,
+	arguments := []string{componentWorkload,
 		"--folder=" + string(c.folder),
 		"--kubeconfig=" + c.folder.kubeconfigOf(identityWorkload),
 		"--health-port=" + c.port(portWorkload),
-	}, c.served(hosts)...)...)
+	}
+	if !c.keepDefaults {
+		// A quarter of what Argo CD computes while a tree converges is the collection of garbage. The limit bounds what this costs.
+		arguments = append(arguments, "--variable=GOGC=400", "--variable=GOMEMLIMIT=1GiB")
+	}
+	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", append(arguments, c.served(hosts)...)...)
 	// It gives its own children half of that.
 	component.Grace = 10 * time.Second
 	return component

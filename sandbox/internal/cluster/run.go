@@ -22,6 +22,8 @@ type Options struct {
 	Nodes int
 	// Hosts are names that the forge stands in for.
 	Hosts []string
+	// KeepDefaults leaves the control plane and Argo CD as slow as they are by default, for comparisons.
+	KeepDefaults bool
 	// Executable is the engine itself.
 	Executable string
 	Versions   map[string]string
@@ -124,7 +126,7 @@ func newSandbox(options Options) (*sandbox, error) {
 			return nil, err
 		}
 	}
-	components, err := newComponents(folder, options.Executable, ports)
+	components, err := newComponents(folder, options.Executable, ports, options.KeepDefaults)
 	if err != nil {
 		return nil, err
 	}

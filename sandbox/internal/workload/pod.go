@@ -325,6 +325,7 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 		"ARGOCD_ASK_PASS_SOCK="+p.runner.folder.Path("run/"+string(p.object.UID)[:8]+".sock"),
 		cluster.VariableSSHConfig+"="+p.runner.folder.Path("config/ssh_config"),
 	)
+	result = append(result, p.runner.variables...)
 	if prefix := p.program.clientPrefix; prefix != "" {
 		result = append(result,
 			"ARGOCD_"+prefix+"REPO_SERVER_CLIENT_CERT_PATH="+root.path("/app/config/reposerver/mtls/client.crt"),

@@ -36,10 +36,12 @@ type Runner struct {
 	folder     cluster.Folder
 	executable string
 	hosts      Hosts
-	config     *rest.Config
-	client     kubernetes.Interface
-	report     func(string)
-	services   *services
+	// variables are those of every program, before the pod's own.
+	variables []string
+	config    *rest.Config
+	client    kubernetes.Interface
+	report    func(string)
+	services  *services
 
 	configMaps corelisters.ConfigMapLister
 	secrets    corelisters.SecretLister
@@ -52,7 +54,7 @@ type Runner struct {
 }
 
 // New returns a runner that reports each thing that happens, as a line, from any goroutine.
-func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, report func(string)) (*Runner, error) {
+func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, variables []string, report func(string)) (*Runner, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of the workload: %w", err)
@@ -64,7 +66,7 @@ func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, repo
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	runner := &Runner{
-		folder: folder, executable: executable, hosts: hosts, config: config, client: client, report: report,
+		folder: folder, executable: executable, hosts: hosts, variables: variables, config: config, client: client, report: report,
 		pods: map[types.UID]*pod{}, publishes: make(chan struct{}, 1),
 	}
 	runner.services = newServices(folder.Path("config/services.json"), runner.backend)

@@ -94,6 +94,7 @@ pub(super) async fn check(
         recovery: Some(Recovering {
             gates: declaration.map(|declaration| declaration.recovery.gates.clone()).unwrap_or_default(),
             open_gates: arguments.open_gates,
+            validate: arguments.validate,
             prune_keys: arguments.prune_stale_key.iter().copied().collect(),
         }),
         holder: holder(context),

@@ -11,6 +11,7 @@ use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Object, ObjectRef};
 use crate::error::Failure;
 use crate::plan::diagnosis::{State, verdict};
+use crate::plan::first_sync::{first_sync, hand_back};
 use crate::plan::prospect::{Prospect, prospect};
 use crate::steps::World;
 
@@ -26,6 +27,10 @@ pub(super) struct Known {
     pub(super) next_try: Option<(i64, Instant)>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
+    /// What is to be sent about its first sync, in a recovery.
+    pub(super) first_sync: Option<Value>,
+    /// How often that was done.
+    pub(super) times_first_sync: u32,
     pub(super) asked: Option<Instant>,
     pub(super) times_asked: u32,
 }
@@ -88,6 +93,10 @@ impl Watched {
             prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
             next_try,
             is_degraded: application.health() == HealthStatus::Degraded,
+            first_sync: expected
+                .filter(|_| world.wanted.recovery.as_ref().is_some_and(|recovery| !recovery.validate))
+                .and_then(|commit| first_sync(&application, object, commit).or_else(|| hand_back(&application, object))),
+            times_first_sync: before.map_or(0, |known| known.times_first_sync),
             asked: before.and_then(|known| known.asked),
             times_asked: before.map_or(0, |known| known.times_asked),
         };
@@ -160,6 +169,8 @@ impl Known {
             prune: false,
             next_try: None,
             is_degraded: false,
+            first_sync: None,
+            times_first_sync: 0,
             asked: None,
             times_asked: 0,
         }

@@ -1,0 +1,156 @@
+//! A forge with a fleet, and the cluster that is lost and brought back.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::contestant::Contestant;
+use crate::processes::{ProcessorTime, of_sandbox};
+use crate::support::{Fleet, TestSandbox};
+use crate::kubectl;
+
+/// How long one recovery may take at most.
+const LIMIT: Duration = Duration::from_secs(1800);
+
+/// How often kubectl is asked whether everything is up. More often would cost the API server time, less often would cost Argo CD time.
+const PACE: Duration = Duration::from_millis(500);
+
+/// What of a cluster is needed to bring it back by hand: the repository Secret, whose key the forge knows, and the host keys of the forge.
+const BY_HAND: [[&str; 2]; 2] = [["secrets", "argocd.argoproj.io/secret-type=repository"], ["configmaps", "app.kubernetes.io/name=argocd-ssh-known-hosts-cm"]];
+
+/// The forge, the fleet, and the cluster.
+pub(crate) struct Site {
+    sandbox: TestSandbox,
+    fleet: Fleet,
+    kubectl: PathBuf,
+    /// The objects of [`BY_HAND`], as files.
+    by_hand: Vec<PathBuf>,
+}
+
+impl Site {
+    /// One with `size` Applications, each a Deployment of two in a namespace of its own, beside those of the demonstration fleet. It is brought up once, by
+    /// which the caches of Git and of the machine are warm for all.
+    pub(crate) fn with(size: usize) -> Self {
+        let sandbox = TestSandbox::start();
+        let fleet = Fleet::of(&sandbox);
+        let mut entries = String::from("applications:\n");
+        for number in 0..size {
+            fleet.write(&format!("src/services/app-{number}/manifest.yaml"), &deployment(number));
+            // Writing to a string does not fail.
+            let _ = writeln!(entries, "  app-{number}: {{enabled: true}}");
+        }
+        fleet.replace("src/argocd/services/values.yaml", "applications:\n", &entries);
+        sandbox.cli(&["render"]).in_folder(fleet.folder()).within(LIMIT).run().exits(0);
+        fleet.commit("applications");
+        fleet.push();
+        let mut site = Self { sandbox, fleet, kubectl: kubectl::build(), by_hand: Vec::new() };
+        // One that comes back by hand needs a key that the forge knows.
+        site.recover();
+        site.keep();
+        site
+    }
+
+    /// Loses the cluster, brings it back, and tells how long that took and what computed how much meanwhile.
+    pub(crate) fn measure(&mut self, contestant: Contestant) -> (Duration, Vec<ProcessorTime>) {
+        self.sandbox.lose_cluster_for(contestant.cluster());
+        let before = of_sandbox(&self.sandbox.state);
+        let begin = Instant::now();
+        match contestant {
+            Contestant::ArgoCd => self.by_hand(),
+            Contestant::Elsewhere | Contestant::Drill => self.recover(),
+        }
+        let took = begin.elapsed();
+        let used = ProcessorTime::since(&before, of_sandbox(&self.sandbox.state));
+        assert!(self.is_up(), "it has not come back");
+        (took, used)
+    }
+
+    fn recover(&self) {
+        let recover = ["recover", "staging", "--sandbox", "--old-cluster-is-gone", "--timeout", "30m", "--output", "json"];
+        self.sandbox.cli(&recover).in_folder(self.fleet.folder()).within(LIMIT).run().exits(0);
+    }
+
+    /// What Argo CD's documentation has, then the root.
+    fn by_hand(&self) {
+        let rendered = |path: &str| self.fleet.folder().join("rendered/staging").join(path).to_str().unwrap().to_owned();
+        let apply = ["apply", "--server-side", "--force-conflicts", "--namespace", "argocd", "--filename"];
+        let apply = |file: &str| self.kubectl(&[&apply[..], &[file]].concat());
+        self.kubectl(&["create", "namespace", "argocd"]);
+        apply(&rendered("infrastructure/argocd"));
+        self.by_hand.iter().for_each(|file| apply(file.to_str().unwrap()));
+        self.kubectl(&["wait", "--for=condition=Established", "crd/applications.argoproj.io", "crd/appprojects.argoproj.io"]);
+        for project in ["argocd", "infrastructure", "services"] {
+            apply(&rendered(&format!("argocd/argocd/AppProject.{project}.yaml")));
+        }
+        apply(&rendered("argocd/argocd/Application.argocd-app-of-apps.yaml"));
+        crate::support::eventually("everything is up", LIMIT, || {
+            if self.is_up() {
+                return Some(());
+            }
+            std::thread::sleep(PACE);
+            None
+        });
+    }
+
+    /// Whether every Application that Git has is Synced and Healthy, and its sync has succeeded.
+    fn is_up(&self) -> bool {
+        const STATES: &str = r#"jsonpath={range .items[*]}{.status.sync.status}/{.status.health.status}/{.status.operationState.phase}{"\n"}{end}"#;
+        let states = self.output(&["get", "applications", "--namespace", "argocd", "--output", STATES]);
+        let declared = self.fleet.git(&["ls-files", "rendered/staging/argocd/*/Application.*.yaml"]);
+        states.lines().count() >= declared.lines().count() && states.lines().all(|state| state == "Synced/Healthy/Succeeded")
+    }
+
+    /// Keeps what a cluster needs that comes back by hand.
+    fn keep(&mut self) {
+        for [kind, selector] in BY_HAND {
+            let list = self.output(&["get", kind, "--namespace", "argocd", "--selector", selector, "--output", "json"]);
+            let Value::Array(items) = serde_json::from_str::<Value>(&list).unwrap()["items"].take() else { panic!("no list of {kind}") };
+            assert_eq!(items.len(), 1, "one of {kind}");
+            for mut object in items {
+                let metadata = object["metadata"].as_object_mut().unwrap();
+                metadata.retain(|name, _| ["name", "labels"].contains(&name.as_str()));
+                let file = self.sandbox.home().path().join(format!("{kind}.json"));
+                std::fs::write(&file, object.to_string()).unwrap();
+                self.by_hand.push(file);
+            }
+        }
+    }
+
+    fn kubectl(&self, arguments: &[&str]) {
+        self.output(arguments);
+    }
+
+    fn output(&self, arguments: &[&str]) -> String {
+        run(&self.kubectl, &self.sandbox.state.kubeconfig, self.sandbox.home().path(), arguments)
+    }
+}
+
+/// What kubectl prints.
+#[expect(clippy::disallowed_methods, reason = "a benchmark starts programs of its own")]
+fn run(kubectl: &Path, kubeconfig: &Path, home: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(kubectl);
+    command.args(arguments).env_clear().env("HOME", home).env("KUBECONFIG", kubeconfig).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "kubectl {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn deployment(number: usize) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: app-{number}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: app-{number}}}}}
+  template:
+    metadata: {{labels: {{app: app-{number}}}}}
+    spec:
+      containers:
+      - {{name: app, image: registry.k8s.io/pause:3.10}}
+"
+    )
+}

@@ -1,0 +1,156 @@
+//! The first sync of an Application in a recovery, which leaves out what the commit has been through before.
+//!
+//! Before Argo CD applies an object it downloads and reads the server's OpenAPI documents to validate it (kubectl's `queryParamVerifierV3`), again for
+//! each object; that is most of what its application controller computes while a cluster comes up. The sync option `Validate=false` leaves that out. It is
+//! given to one sync and never written into a `spec`, so whenever the recovery ends, every object is as Git has it and the next sync validates.
+//!
+//! What is lost with it is the refusal of fields that the kind does not have. They do not pass unseen: Argo CD compares what it has applied with Git,
+//! says OutOfSync, and the sync by which it wants to heal that validates.
+
+use serde_json::{Value, json};
+
+use crate::domain::application::{Application, SyncStatus};
+use crate::domain::{Commit, Object};
+
+/// The sync option.
+const WITHOUT_VALIDATION: &str = "Validate=false";
+
+/// Who Argo CD is told has asked.
+const WHO: &str = "gitops-bootstrap";
+
+/// How often Argo CD repeats a sync that it starts itself, where the Application does not say (`autoSync` in its appcontroller.go).
+const RETRIES: u8 = 5;
+
+/// The merge patch that asks for the first sync of an Application to `commit`, in place of the one that Argo CD is about to start itself. It is like that one,
+/// also towards sync windows, but for the option. It holds for the version of the Application that was read: if Argo CD is faster, that is as well.
+///
+/// None where Argo CD would start none, where one was started, where a sync window has a say, and where the objects are not those of `commit`, which
+/// alone is known to have been validated. `application` is `object`, with its windows and found to be at the fleet's branch.
+pub fn first_sync(application: &Application, object: &Object, commit: &Commit) -> Option<Value> {
+    let is_new = application.is_automated()
+        && application.operation().is_none()
+        && !application.sync_is_requested
+        && !application.is_being_deleted
+        && !application.is_skipped
+        && application.windows.is_empty()
+        && application.errors().next().is_none()
+        && application.sync() != SyncStatus::Synced;
+    let is_of_commit = application.spec.source.is_some() && application.spec.sources.is_empty();
+    let options = options(object);
+    if !is_new || !is_of_commit || options.iter().any(|option| option.starts_with("Validate=")) {
+        return None;
+    }
+    let automated = application.spec.sync_policy.automated.as_ref()?;
+    let options: Vec<&str> = options.into_iter().chain([WITHOUT_VALIDATION]).collect();
+    let retry = object.at("/spec/syncPolicy/retry").cloned().unwrap_or_else(|| json!({"limit": RETRIES}));
+    Some(json!({
+        "metadata": {"resourceVersion": object.resource_version()?},
+        "operation": {
+            "initiatedBy": {"automated": true, "username": WHO},
+            "retry": retry,
+            "sync": {"prune": automated.prune, "revision": commit.as_str(), "syncOptions": options},
+        },
+    }))
+}
+
+/// The merge patch by which the retries of such a sync are ordinary ones, once its first try has failed: they validate, say what is wrong as people are used to, and
+/// take the newest commit, which may have the correction. None for any other sync, and while it does anything but wait for its next try.
+pub fn hand_back(application: &Application, object: &Object) -> Option<Value> {
+    let operation = application.operation()?;
+    let asked = object.at("/status/operationState/operation")?;
+    let is_ours = asked.pointer("/initiatedBy/username").and_then(Value::as_str) == Some(WHO);
+    let unvalidated = asked.pointer("/sync/syncOptions")?.as_array()?.iter().any(|option| option == WITHOUT_VALIDATION);
+    if !operation.is_running() || operation.finished_at.is_none() || !application.sync_is_requested || !is_ours || !unvalidated {
+        return None;
+    }
+    let ordinary = json!({"sync": {"revision": null, "syncOptions": object.at("/spec/syncPolicy/syncOptions")}});
+    Some(json!({
+        "metadata": {"resourceVersion": object.resource_version()?},
+        "operation": ordinary,
+        "status": {"operationState": {"operation": ordinary}},
+    }))
+}
+
+fn options(object: &Object) -> Vec<&str> {
+    let options = object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    options.iter().filter_map(Value::as_str).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::application::samples;
+
+    fn fresh(patch: &Value) -> Value {
+        let mut document = samples::healthy("web");
+        document["metadata"]["resourceVersion"] = "7".into();
+        document["status"] = Value::Null;
+        document["operation"] = Value::Null;
+        document["spec"]["syncPolicy"] =
+            json!({"automated": {"prune": true}, "syncOptions": ["ServerSideApply=true"], "retry": {"limit": -1}});
+        samples::patched(document, patch)
+    }
+
+    fn asked(document: Value) -> Option<Value> {
+        let object = Object::new(document).unwrap();
+        first_sync(&Application::read(&object).unwrap(), &object, &samples::COMMIT.parse().unwrap())
+    }
+
+    #[test]
+    fn the_first_sync_is_argo_cds_own_but_for_the_option_and_for_the_version_that_was_read() {
+        let patch = asked(fresh(&json!({}))).unwrap();
+        assert_eq!(patch["metadata"], json!({"resourceVersion": "7"}));
+        let sync = json!({"prune": true, "revision": samples::COMMIT, "syncOptions": ["ServerSideApply=true", "Validate=false"]});
+        assert_eq!(patch["operation"]["sync"], sync);
+        assert_eq!(patch["operation"]["retry"], json!({"limit": -1}));
+        assert_eq!(patch["operation"]["initiatedBy"]["automated"], true, "or a sync window for manual syncs only would let it pass");
+        assert!(patch.get("spec").is_none());
+    }
+
+    #[test]
+    fn what_argo_cd_would_not_sync_now_or_what_is_not_of_the_commit_is_left_alone() {
+        for left in [
+            json!({"spec": {"syncPolicy": {"automated": null}}}),
+            json!({"spec": {"syncPolicy": {"automated": {"enabled": false}}}}),
+            json!({"spec": {"syncPolicy": {"syncOptions": ["Validate=true"]}}}),
+            json!({"spec": {"source": null, "sources": [{"repoURL": "https://charts.example.org", "chart": "web"}]}}),
+            json!({"operation": {"sync": {}}}),
+            json!({"status": {"operationState": {"phase": "Running"}}}),
+            json!({"status": {"sync": {"status": "Synced"}}}),
+            json!({"status": {"conditions": [{"type": "ComparisonError", "message": "no such path"}]}}),
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+            json!({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}}),
+        ] {
+            assert_eq!(asked(fresh(&left)), None, "{left}");
+        }
+    }
+
+    #[test]
+    fn what_a_sync_window_is_about_is_left_to_it() {
+        let object = Object::new(fresh(&json!({}))).unwrap();
+        let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "services"}, "spec": {
+            "syncWindows": [{"kind": "allow", "schedule": "0 8 * * *", "duration": "1h", "applications": ["*"]}],
+        }});
+        let application = Application::read(&object).unwrap().with_windows(&[Object::new(project).unwrap()]);
+        assert!(!application.windows.is_empty());
+        assert_eq!(first_sync(&application, &object, &samples::COMMIT.parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_first_try_that_failed_is_repeated_with_validation_and_the_newest_commit() {
+        let document = |who: &str, finished: Value| {
+            let operation = json!({"initiatedBy": {"username": who}, "sync": {"revision": samples::COMMIT, "syncOptions": ["Validate=false"]}});
+            let state = json!({"phase": "Running", "operation": operation, "finishedAt": finished, "retryCount": 1});
+            fresh(&json!({"operation": operation, "status": {"operationState": state}}))
+        };
+        let back = |document: Value| {
+            let object = Object::new(document).unwrap();
+            hand_back(&Application::read(&object).unwrap(), &object)
+        };
+        let patch = back(document(WHO, "2026-01-01T00:00:00Z".into())).unwrap();
+        let ordinary = json!({"sync": {"revision": null, "syncOptions": ["ServerSideApply=true"]}});
+        assert_eq!((&patch["operation"], &patch["status"]["operationState"]["operation"]), (&ordinary, &ordinary));
+        assert_eq!(back(document(WHO, Value::Null)), None, "it runs");
+        assert_eq!(back(document("admin", "2026-01-01T00:00:00Z".into())), None, "somebody else's");
+    }
+}
