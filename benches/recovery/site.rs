@@ -1,25 +1,30 @@
 //! A forge with a fleet, and the cluster that is lost and brought back.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
+use gitops_bootstrap::adapters::kubernetes::{ConnectOptions, KubernetesCluster};
+use gitops_bootstrap::domain::application::Application;
+use gitops_bootstrap::domain::{Object, ObjectRef};
+use gitops_bootstrap::ports::Cluster as _;
+use gitops_bootstrap::ports::cluster::Change;
 use serde_json::Value;
 
 use crate::contestant::Contestant;
+use crate::kubectl;
 use crate::processes::{ProcessorTime, of_sandbox};
 use crate::support::{Fleet, TestSandbox};
-use crate::kubectl;
 
 /// How long one recovery may take at most.
 const LIMIT: Duration = Duration::from_secs(1800);
 
-/// How often kubectl is asked whether everything is up. More often would cost the API server time, less often would cost Argo CD time.
-const PACE: Duration = Duration::from_millis(500);
-
 /// What of a cluster is needed to bring it back by hand: the repository Secret, whose key the forge knows, and the host keys of the forge.
-const BY_HAND: [[&str; 2]; 2] = [["secrets", "argocd.argoproj.io/secret-type=repository"], ["configmaps", "app.kubernetes.io/name=argocd-ssh-known-hosts-cm"]];
+const BY_HAND: [[&str; 2]; 2] =
+    [["secrets", "argocd.argoproj.io/secret-type=repository"], ["configmaps", "app.kubernetes.io/name=argocd-ssh-known-hosts-cm"]];
 
 /// The forge, the fleet, and the cluster.
 pub(crate) struct Site {
@@ -64,13 +69,16 @@ impl Site {
         }
         let took = begin.elapsed();
         let used = ProcessorTime::since(&before, of_sandbox(&self.sandbox.state));
-        assert!(self.is_up(), "it has not come back");
         (took, used)
     }
 
     fn recover(&self) {
         let recover = ["recover", "staging", "--sandbox", "--old-cluster-is-gone", "--timeout", "30m", "--output", "json"];
-        self.sandbox.cli(&recover).in_folder(self.fleet.folder()).within(LIMIT).run().exits(0);
+        let result = self.sandbox.cli(&recover).in_folder(self.fleet.folder()).within(LIMIT).run().exits(0).result();
+        let seconds = |phase: &Value| phase["milliseconds"].as_f64().unwrap() / 1000.0;
+        let long = result["phases"].as_array().unwrap().iter().filter(|phase| seconds(phase) >= 1.0);
+        let long: Vec<String> = long.map(|phase| format!("{} {:.1} s", phase["step"].as_str().unwrap(), seconds(phase))).collect();
+        println!("recover: {}", long.join(", "));
     }
 
     /// What Argo CD's documentation has, then the root.
@@ -86,21 +94,12 @@ impl Site {
             apply(&rendered(&format!("argocd/argocd/AppProject.{project}.yaml")));
         }
         apply(&rendered("argocd/argocd/Application.argocd-app-of-apps.yaml"));
-        crate::support::eventually("everything is up", LIMIT, || {
-            if self.is_up() {
-                return Some(());
-            }
-            std::thread::sleep(PACE);
-            None
-        });
+        tokio::runtime::Runtime::new().unwrap().block_on(until_up(&self.sandbox.state.kubeconfig, self.declared()));
     }
 
-    /// Whether every Application that Git has is Synced and Healthy, and its sync has succeeded.
-    fn is_up(&self) -> bool {
-        const STATES: &str = r#"jsonpath={range .items[*]}{.status.sync.status}/{.status.health.status}/{.status.operationState.phase}{"\n"}{end}"#;
-        let states = self.output(&["get", "applications", "--namespace", "argocd", "--output", STATES]);
-        let declared = self.fleet.git(&["ls-files", "rendered/staging/argocd/*/Application.*.yaml"]);
-        states.lines().count() >= declared.lines().count() && states.lines().all(|state| state == "Synced/Healthy/Succeeded")
+    /// How many Applications Git has.
+    fn declared(&self) -> usize {
+        self.fleet.git(&["ls-files", "rendered/staging/argocd/*/Application.*.yaml"]).lines().count()
     }
 
     /// Keeps what a cluster needs that comes back by hand.
@@ -126,6 +125,29 @@ impl Site {
     fn output(&self, arguments: &[&str]) -> String {
         run(&self.kubectl, &self.sandbox.state.kubeconfig, self.sandbox.home().path(), arguments)
     }
+}
+
+/// Waits until `count` Applications are Synced and Healthy, and the sync of each has succeeded. By a watch: to ask again and again would cost the API server, and so
+/// Argo CD, time that `recover` does not cost it.
+async fn until_up(kubeconfig: &Path, count: usize) {
+    let options = ConnectOptions { kubeconfig: vec![kubeconfig.to_owned()], patience: LIMIT, ..ConnectOptions::default() };
+    let cluster = KubernetesCluster::connect(options).await.unwrap();
+    let mut changes = cluster.watch(&Application::resource(), Some("argocd"));
+    let mut up: BTreeMap<ObjectRef, bool> = BTreeMap::new();
+    while up.len() < count || up.values().any(|up| !up) {
+        match changes.next().await {
+            Some(Ok(Change::Restarted(objects))) => up = objects.iter().map(|object| (object.reference(), is_up(object))).collect(),
+            Some(Ok(Change::Applied(object))) => drop(up.insert(object.reference(), is_up(&object))),
+            Some(Ok(Change::Deleted(gone))) => drop(up.remove(&gone)),
+            Some(Err(_)) => {}
+            None => panic!("the watch ended"),
+        }
+    }
+}
+
+fn is_up(application: &Object) -> bool {
+    let is = |field: &str, wanted: &str| application.text(&format!("/status/{field}")) == Some(wanted);
+    is("sync/status", "Synced") && is("health/status", "Healthy") && is("operationState/phase", "Succeeded")
 }
 
 /// What kubectl prints.

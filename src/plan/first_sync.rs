@@ -1,11 +1,12 @@
 //! The first sync of an Application in a recovery, which leaves out what the commit has been through before.
 //!
-//! Before Argo CD applies an object it downloads and reads the server's OpenAPI documents to validate it (kubectl's `queryParamVerifierV3`), again for
-//! each object; that is most of what its application controller computes while a cluster comes up. The sync option `Validate=false` leaves that out. It is
-//! given to one sync and never written into a `spec`, so whenever the recovery ends, every object is as Git has it and the next sync validates.
+//! Before Argo CD applies an object it downloads and reads OpenAPI documents to learn whether the server can check its fields (kubectl's
+//! `queryParamVerifierV3`), again for each object; that is most of what its application controller computes while a cluster comes up. The sync option
+//! `Validate=false` leaves that out. It is given to one sync and never written into a `spec`, so whenever the recovery ends, every object is as Git has it.
 //!
-//! What is lost with it is the refusal of fields that the kind does not have. They do not pass unseen: Argo CD compares what it has applied with Git,
-//! says OutOfSync, and the sync by which it wants to heal that validates.
+//! Little is lost: where the server can (since Kubernetes 1.25), Argo CD checks nothing itself, and does not ask the server to either (3.5.7 sets no
+//! `ValidationDirective` in gitops-engine's resource_ops.go). Only older servers would have refused a field that the kind does not have, by client-side
+//! apply; server-side apply refuses it always. Either way it is seen: Argo CD compares what it has applied with Git, and says OutOfSync.
 
 use serde_json::{Value, json};
 
@@ -53,8 +54,8 @@ pub fn first_sync(application: &Application, object: &Object, commit: &Commit) -
     }))
 }
 
-/// The merge patch by which the retries of such a sync are ordinary ones, once its first try has failed: they validate, say what is wrong as people are used to, and
-/// take the newest commit, which may have the correction. None for any other sync, and while it does anything but wait for its next try.
+/// The merge patch by which the retries of such a sync are ordinary ones, once its first try has failed: they have the
+/// options that Git gives them, and take the newest commit, which may have the correction. None for any other sync, and while it does anything but wait for its next try.
 pub fn hand_back(application: &Application, object: &Object) -> Option<Value> {
     let operation = application.operation()?;
     let asked = object.at("/status/operationState/operation")?;
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn a_first_try_that_failed_is_repeated_with_validation_and_the_newest_commit() {
         let document = |who: &str, finished: Value| {
-            let operation = json!({"initiatedBy": {"username": who}, "sync": {"revision": samples::COMMIT, "syncOptions": ["Validate=false"]}});
+            let operation =
+                json!({"initiatedBy": {"username": who}, "sync": {"revision": samples::COMMIT, "syncOptions": ["Validate=false"]}});
             let state = json!({"phase": "Running", "operation": operation, "finishedAt": finished, "retryCount": 1});
             fresh(&json!({"operation": operation, "status": {"operationState": state}}))
         };
