@@ -130,7 +130,7 @@ func (c *components) etcd() supervisor.Component {
 }
 
 func (c *components) apiServer() supervisor.Component {
-	return c.component(componentAPIServer, c.https(portAPIServer)+"/readyz", componentAPIServer,
+	component := c.component(componentAPIServer, c.https(portAPIServer)+"/readyz", componentAPIServer,
 		"--etcd-servers="+c.https(portEtcdClient),
 		"--etcd-cafile="+c.pki("ca.crt"),
 		"--etcd-certfile="+c.pki("server.crt"),
@@ -159,6 +159,10 @@ func (c *components) apiServer() supervisor.Component {
 		"--audit-log-maxsize=1000",
 		"--profiling=false",
 	)
+	if !c.keepDefaults {
+		component.Environment = append(component.Environment, "GOGC=200", "GOMEMLIMIT=1500MiB")
+	}
+	return component
 }
 
 func (c *components) controllerManager() supervisor.Component {
