@@ -3,6 +3,7 @@
 pub mod applications;
 pub mod declaration;
 pub mod fields;
+pub mod places;
 pub mod projects;
 pub mod scaffold;
 pub mod secrets;

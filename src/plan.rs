@@ -3,6 +3,7 @@
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
+pub mod drill;
 pub mod managed_fields;
 pub mod plain_words;
 pub mod pod;
