@@ -79,6 +79,9 @@ pub struct Target {
     /// Connect although the kubeconfig turns the check of the API server's certificate off
     #[arg(long, help_heading = "Cluster")]
     pub allow_insecure_tls: bool,
+    /// Let a share of the requests to the API server fail, to rehearse that: `20%`, or `20%:7` with a seed
+    #[arg(long, value_name = "SHARE", hide = true)]
+    pub api_flaky: Option<crate::domain::Flakiness>,
 }
 
 /// The verbs.

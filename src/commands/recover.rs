@@ -7,10 +7,10 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::bootstrap::{
-    applications, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+    applications, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, remote_head, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
-use crate::adapters::git::{GitRemote, GitWorktree};
+use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::engine::{self, StepReport};
@@ -19,7 +19,7 @@ use crate::event::{Event, Outcome, PlannedStep};
 use crate::plan::StepId;
 use crate::plan::recovery::{ApplicationEvidence, End, FORMAT, KeyEvidence, Phase, Recovery, Target};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, KeyMaker, Remote};
+use crate::ports::{Cluster, KeyMaker};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
@@ -94,7 +94,7 @@ async fn check(
     let declaration = fleet.declaration.as_ref();
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(declaration)?;
     let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
     if forge.is_none() && !flags.paste_key && !context.environment.interactive {

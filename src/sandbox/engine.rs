@@ -8,7 +8,7 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::program::{Finished, Program, ProgramError, is_executable};
+use super::program::{Finished, Held, Program, ProgramError, is_executable};
 use crate::context::Context;
 use crate::error::{Failure, Kind, Result};
 
@@ -127,10 +127,26 @@ impl Engine {
         on_message: impl FnMut(&str),
     ) -> Result<Finished> {
         let program = Program::new(&self.path, &context.environment, &VARIABLES).arguments(arguments);
-        program.run(&context.cancel, on_message).await.map_err(|error| match error {
+        program.run(&context.cancel, on_message).await.map_err(|error| self.explain(&error))
+    }
+
+    /// Starts a command that goes on, until it has printed a JSON document that `parse` takes, and holds it; or what it left behind if it failed.
+    pub(super) async fn hold<T>(
+        &self,
+        arguments: Vec<std::ffi::OsString>,
+        context: &Context,
+        on_message: impl FnMut(&str),
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Result<(Held, T), Finished>> {
+        let program = Program::new(&self.path, &context.environment, &VARIABLES).arguments(arguments);
+        program.hold(&context.cancel, on_message, parse).await.map_err(|error| self.explain(&error))
+    }
+
+    fn explain(&self, error: &ProgramError) -> Failure {
+        match error {
             ProgramError::Cancelled => Failure::new(Kind::Interrupted, "interrupted while the sandbox's engine worked"),
-            ProgramError::Io { .. } => self.cannot_start(&error),
-        })
+            ProgramError::Io { .. } => self.cannot_start(error),
+        }
     }
 
     fn cannot_start(&self, error: &dyn std::error::Error) -> Failure {
