@@ -1,5 +1,6 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod drill;
 pub mod init;
 pub mod new;
 pub mod recover;
@@ -95,6 +96,8 @@ pub enum Verb {
     Recover(recover::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
+    Drill(drill::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine

@@ -4,6 +4,7 @@ pub mod ask;
 mod bootstrap;
 pub mod completions;
 pub mod connect;
+pub mod drill;
 pub mod init;
 pub mod man;
 pub mod new;
@@ -22,6 +23,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
+        Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,

@@ -3,6 +3,7 @@
 //! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
 
 mod bars;
+mod drill;
 mod failure;
 mod json;
 mod lines;
@@ -181,6 +182,16 @@ pub fn summary(summary: &Summary<'_>, style: &Style) {
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);
+}
+
+/// Writes what a drill found to standard output, for people. `written` are the files of the report.
+pub fn drill(report: &crate::plan::drill::Report, written: &[String], style: &Style) {
+    show(&drill::drill(report, written, style.stdout), style);
+}
+
+/// The report of a drill as Markdown.
+pub fn drill_markdown(report: &crate::plan::drill::Report) -> String {
+    drill::markdown(report)
 }
 
 /// Writes lines for people to standard error.

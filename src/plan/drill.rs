@@ -17,6 +17,15 @@ pub use timeline::{ApplicationTimes, Timeline};
 /// The version of the report's JSON form. Within a version, fields may be added.
 pub const VERSION: u32 = 1;
 
+/// What a sandbox does not have, so that no drill says anything of it.
+pub const NOT_REHEARSED: [&str; 5] = [
+    "containers do not run and images are not pulled: KWOK says of the pods that they are ready",
+    "admission webhooks are switched off: nothing is refused, defaulted or injected by them",
+    "volumes are bound and empty: no data is restored",
+    "addresses of LoadBalancers and Ingresses lead nowhere, and no DNS record is made",
+    "controllers other than those of Kubernetes and Argo CD do not run, unless they are named among what ran",
+];
+
 /// The report of one drill. Times without a date are milliseconds since the recovery began.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

@@ -67,8 +67,8 @@ impl Source {
             fs::copy(shallow, copy.join("shallow")).map_err(inside)?;
         }
         let connection = KeyOnly::prepare("ssh", key, hosts)?;
-        let program = sealed(&copy, [("protocol.ssh.allow".to_owned(), "always".to_owned())]);
-        let program = program.args(["push", "--quiet", "--no-verify", "--", url.as_str()]);
+        let program = sealed(connection.folder(), [("protocol.ssh.allow".to_owned(), "always".to_owned())]);
+        let program = program.args(["--git-dir".as_ref(), copy.as_os_str()]).args(["push", "--quiet", "--no-verify", "--", url.as_str()]);
         let program = program.args(references.iter().map(|(commit, name)| format!("{commit}:{name}"))).within(PUSH_LIMIT);
         run(connection.applied_to(program), |output| explain(url, output)).await.map(drop)
     }

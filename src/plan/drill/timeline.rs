@@ -122,6 +122,11 @@ impl Timeline {
         self.applications.remove(application);
     }
 
+    /// Whether there is no Application.
+    pub fn is_empty(&self) -> bool {
+        self.applications.is_empty()
+    }
+
     /// When something last happened that had not happened before.
     pub const fn last_progress(&self) -> Duration {
         self.last_progress
