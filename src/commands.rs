@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod bootstrap;
+pub mod bundle;
 pub mod completions;
 pub mod connect;
 pub mod drill;

@@ -10,6 +10,8 @@ pub enum StepId {
     Ns,
     /// The lock against a second run.
     Lease,
+    /// The record that a recovery has begun.
+    Record,
     /// The Secrets of the bundle.
     RootOfTrust,
     /// The repository Secret with the deploy key.
@@ -28,10 +30,16 @@ pub enum StepId {
     Rollout,
     /// The AppProjects.
     Projects,
+    /// The app-of-apps that come before the services.
+    Infrastructure,
+    /// What has to hold before the services come.
+    Gates,
     /// The root app-of-apps.
     RootApp,
     /// The whole tree, Synced and Healthy.
     Converge,
+    /// The deploy keys of the cluster that is gone.
+    PruneKeys,
     /// The record of the bootstrap in the cluster.
     Marker,
     /// The lock, given back.
@@ -58,13 +66,34 @@ impl StepId {
     ];
 
     /// All steps of `recover`, in their order.
-    pub const RECOVER: [Self; 14] = Self::INIT;
+    pub const RECOVER: [Self; 19] = [
+        Self::Ns,
+        Self::Lease,
+        Self::Record,
+        Self::RootOfTrust,
+        Self::SecretCreate,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::Crds,
+        Self::Install,
+        Self::KnownHosts,
+        Self::Rollout,
+        Self::Projects,
+        Self::Infrastructure,
+        Self::Gates,
+        Self::RootApp,
+        Self::Converge,
+        Self::PruneKeys,
+        Self::Marker,
+        Self::Release,
+    ];
 
     /// The id as people see it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ns => "ns",
             Self::Lease => "lease",
+            Self::Record => "record",
             Self::RootOfTrust => "root-of-trust",
             Self::SecretCreate => "secret-create",
             Self::KeyRegister => "key-register",
@@ -74,8 +103,11 @@ impl StepId {
             Self::KnownHosts => "known-hosts",
             Self::Rollout => "rollout",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure",
+            Self::Gates => "gates",
             Self::RootApp => "root-app",
             Self::Converge => "converge",
+            Self::PruneKeys => "prune-keys",
             Self::Marker => "marker",
             Self::Release => "release",
         }
@@ -86,6 +118,7 @@ impl StepId {
         match self {
             Self::Ns => "namespace argocd",
             Self::Lease => "lock against a second run",
+            Self::Record => "record that a recovery has begun",
             Self::RootOfTrust => "root of trust from the bundle",
             Self::SecretCreate => "repository Secret with a deploy key",
             Self::KeyRegister => "deploy key at the forge",
@@ -95,8 +128,11 @@ impl StepId {
             Self::KnownHosts => "the forge's host keys",
             Self::Rollout => "Argo CD's workloads are running",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure, before the services",
+            Self::Gates => "what has to hold before the services come",
             Self::RootApp => "root app-of-apps",
             Self::Converge => "everything Synced and Healthy",
+            Self::PruneKeys => "deploy keys of the cluster that is gone",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::domain::{Object, ObjectRef, PublicKey, Resource};
+use crate::domain::{Commit, Object, ObjectRef, PublicKey, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::plan::StepId;
 use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
@@ -37,7 +37,7 @@ pub struct FaultPoint {
 
 /// A text that is no fault point.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step of `init` such as `key-register`")]
+#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step such as `key-register`")]
 pub struct InvalidFaultPoint(String);
 
 impl FromStr for FaultPoint {
@@ -51,7 +51,8 @@ impl FromStr for FaultPoint {
             "after" => Position::After,
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
-        let step = StepId::INIT.into_iter().find(|id| id.name() == step);
+        // Every step of `init` is one of `recover`.
+        let step = StepId::RECOVER.into_iter().find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }
@@ -230,6 +231,10 @@ impl Forge for Watched<dyn Forge> {
 
     async fn repository(&self) -> Result<RepositoryFacts, ForgeError> {
         self.port.repository().await
+    }
+
+    async fn branch_head(&self, branch: &str) -> Result<Option<Commit>, ForgeError> {
+        self.port.branch_head(branch).await
     }
 
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {
