@@ -37,6 +37,12 @@ pub struct State {
     pub argocd: Option<ArgoCd>,
     /// The processes, each a real program.
     pub components: Vec<Component>,
+    /// The log of the objects that a controller was stood in for, if any are: a JSON object a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in_log: Option<PathBuf>,
+    /// What a cluster has and a sandbox has not, in words.
+    #[serde(default)]
+    pub off: Vec<String>,
     /// The versions of the programs.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,

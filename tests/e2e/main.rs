@@ -8,7 +8,10 @@
 mod command_line;
 mod demo;
 mod engine_build;
+mod engine_loopback;
+mod engine_sealed_secrets;
 mod engine_sources;
+mod engine_stand_ins;
 mod fleet_render;
 mod init_by_flags;
 mod init_drift;

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -28,6 +29,8 @@ func newForgeServe() *cobra.Command {
 	folderOf := folderFlag(command)
 	httpPort := command.Flags().Int("http-port", 0, "loopback port for HTTP")
 	sshPort := command.Flags().Int("ssh-port", 0, "loopback port for SSH")
+	proxyPort := command.Flags().Int("proxy-port", 0, "loopback port of the proxy for the hosts that it answers for")
+	names := command.Flags().StringArray("serve-host", nil, "host that it answers for")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		folder, err := folderOf()
 		if err != nil {
@@ -41,9 +44,21 @@ func newForgeServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return forge.Serve(command.Context(), forge.Options{
+		options := forge.Options{
 			Folder: folder.Path("forge"), Owner: "demo", HTTP: http, SSH: ssh, RequestLog: folder.Path("logs/forge.jsonl"),
-		})
+		}
+		if len(*names) > 0 {
+			certificate, err := tls.LoadX509KeyPair(folder.HostsCertificate())
+			if err != nil {
+				return fmt.Errorf("reading the certificate of the hosts: %w", err)
+			}
+			proxy, err := listen(command.Context(), *proxyPort)
+			if err != nil {
+				return err
+			}
+			options.Hosts = &forge.Hosts{Names: *names, Proxy: proxy, Certificate: certificate}
+		}
+		return forge.Serve(command.Context(), options)
 	}
 	return command
 }

@@ -22,6 +22,7 @@ const (
 	componentForge             = "forge"
 	componentKwok              = "kwok"
 	componentScheduler         = "kube-scheduler"
+	componentStandIns          = "stand-ins"
 	componentWorkload          = "workload"
 )
 
@@ -206,24 +207,43 @@ func (c *components) kwok() supervisor.Component {
 	)
 }
 
-func (c *components) workload(host string) supervisor.Component {
-	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", componentWorkload,
-		"--folder="+string(c.folder),
-		"--kubeconfig="+c.folder.kubeconfigOf(identityWorkload),
-		"--health-port="+c.port(portWorkload),
-		"--serve-host="+host,
-	)
+func (c *components) workload(hosts []string) supervisor.Component {
+	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", append([]string{componentWorkload,
+		"--folder=" + string(c.folder),
+		"--kubeconfig=" + c.folder.kubeconfigOf(identityWorkload),
+		"--health-port=" + c.port(portWorkload),
+	}, c.served(hosts)...)...)
 	// It gives its own children half of that.
 	component.Grace = 10 * time.Second
 	return component
 }
 
-func (c *components) forge() supervisor.Component {
-	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", componentForge, "serve",
+func (c *components) standIns() supervisor.Component {
+	return c.component(componentStandIns, c.http(portStandIns)+"/healthz", componentStandIns,
 		"--folder="+string(c.folder),
-		"--http-port="+c.port(portForgeHTTP),
-		"--ssh-port="+c.port(portForgeSSH),
+		"--kubeconfig="+c.folder.kubeconfigOf(identityStandIns),
+		"--health-port="+c.port(portStandIns),
 	)
+}
+
+func (c *components) forge(hosts []string) supervisor.Component {
+	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", append([]string{componentForge, "serve",
+		"--folder=" + string(c.folder),
+		"--http-port=" + c.port(portForgeHTTP),
+		"--ssh-port=" + c.port(portForgeSSH),
+	}, c.served(hosts)...)...)
+}
+
+// served are the arguments that tell a component of the hosts that the forge answers for, and by which proxy.
+func (c *components) served(hosts []string) []string {
+	if len(hosts) == 0 {
+		return nil
+	}
+	arguments := []string{"--proxy-port=" + c.port(portForgeProxy)}
+	for _, host := range hosts {
+		arguments = append(arguments, "--serve-host="+host)
+	}
+	return arguments
 }
 
 // kubeconfigOf returns the kubeconfig of a component, or of the administrator.
