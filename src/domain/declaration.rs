@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
+use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl, Rule};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -26,6 +26,27 @@ pub struct Declaration {
     /// The age recipients (X25519 or ssh-ed25519) for which bundles are encrypted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// What `lint` lets pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allow>,
+}
+
+/// An exception from a rule of `lint`: an entry of `lint.allow`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allow {
+    /// The rule that is not to fire.
+    pub rule: Rule,
+    /// The files in which it is not to fire: a path in which `*` stands for any characters but `/`, and `**` for any at all.
+    pub path: String,
+    /// Why that is right, for the next person.
+    pub reason: String,
+    /// The line of `gitops.yaml` on which the exception stands.
+    #[serde(skip)]
+    pub line: u64,
+    /// The column of that line.
+    #[serde(skip)]
+    pub column: u64,
 }
 
 /// Where the fleet repository is, and how it is laid out.

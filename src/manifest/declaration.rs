@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, api_fault, branch_fault, default_branch, default_rendered, default_source,
-    release_fault,
+    Allow, ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, api_fault, branch_fault, default_branch, default_rendered,
+    default_source, release_fault,
 };
-use crate::domain::{ClusterName, HostKey, Identity, PublicKey, RepositoryPath};
+use crate::domain::{ClusterName, HostKey, Identity, PublicKey, RepositoryPath, Rule};
 use crate::error::{Failure, Result};
 
 /// The name of the file.
@@ -17,7 +17,7 @@ pub const FILE: &str = "gitops.yaml";
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {
     let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
-    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients"])?;
+    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "lint"])?;
     let version = top.required("version")?;
     if version.integer()? != i64::from(FORMAT) {
         return Err(version
@@ -30,6 +30,7 @@ pub fn parse(text: &str, path: &str) -> Result<Declaration> {
         argocd: argocd(&top.required("argocd")?)?,
         clusters: clusters(&top.required("clusters")?)?,
         recipients: recipients(&top)?,
+        allow: allow(&top)?,
     })
 }
 
@@ -152,6 +153,32 @@ fn recipients(top: &Fields<'_>) -> Result<Vec<String>> {
         recipients.push(text.to_owned());
     }
     Ok(recipients)
+}
+
+fn allow(top: &Fields<'_>) -> Result<Vec<Allow>> {
+    let Some(field) = top.optional("lint") else { return Ok(Vec::new()) };
+    let Some(list) = field.fields(&["allow"])?.optional("allow") else { return Ok(Vec::new()) };
+    let mut exceptions = Vec::new();
+    for item in list.list()? {
+        let fields = item.fields(&["rule", "path", "reason"])?;
+        let written = fields.required("rule")?;
+        let rule = written.text()?.parse().map_err(|error| {
+            let known = Rule::ALL.map(Rule::id);
+            written.fault(format_args!(
+                "`{}`: {error}{}",
+                written.text().unwrap_or_default().escape_debug(),
+                suggestion(written.text().unwrap_or_default(), &known)
+            ))
+        })?;
+        let path = fields.required("path")?.text()?.to_owned();
+        let reason = fields.required("reason")?;
+        if reason.text()?.trim().is_empty() {
+            return Err(reason.fault("an exception needs a reason, for the next person"));
+        }
+        let (line, column) = item.place();
+        exceptions.push(Allow { rule, path, reason: reason.text()?.trim().to_owned(), line, column });
+    }
+    Ok(exceptions)
 }
 
 fn digest(field: &Field<'_>, name: &str) -> Result<String> {
