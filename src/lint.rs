@@ -1,9 +1,24 @@
 //! Checking a fleet repository: what is dangerous in it, and what could not boot from zero. Pure and fast; nothing is fetched.
 //!
-//! [`lint`] parses the files once, looks at each cluster with every rule, and takes out what the repository allows with a
-//! reason.
+//! [`lint`] parses the files once, looks at each cluster with every rule, and takes out what the repository allows with a reason.
 
-use crate::domain::{ClusterName, Declaration, Finding, RepositoryPath};
+mod draft;
+mod exceptions;
+mod glob;
+mod parsed;
+mod pods;
+mod rules;
+mod view;
+
+use std::collections::BTreeSet;
+
+use self::draft::Draft;
+use self::exceptions::Exceptions;
+use self::parsed::{Parsed, Places};
+use self::rules::Check;
+use self::view::{Cluster, Paths};
+use crate::domain::{ClusterName, Declaration, Finding, RepositoryPath, Rule, Severity};
+use crate::manifest::declaration::FILE;
 use crate::ports::git::File;
 
 /// What is checked.
@@ -16,7 +31,40 @@ pub struct Repository<'a> {
     /// The folder with what the clusters get.
     pub rendered: &'a RepositoryPath,
     /// The rendered files that are not what the sources render to, if that was looked at.
-    pub stale: &'a [RepositoryPath],
+    pub stale: &'a [Stale],
+}
+
+/// A rendered file that is not what the sources render to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// The file.
+    pub file: RepositoryPath,
+    /// The first line that differs.
+    pub line: u64,
+    /// How it differs.
+    pub difference: Difference,
+}
+
+/// How a rendered file differs from what the sources render to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// It is not there.
+    Missing,
+    /// It has other content.
+    Changed,
+    /// Nothing renders to it.
+    Extra,
+}
+
+impl Difference {
+    /// What is said of the file.
+    const fn said(self) -> &'static str {
+        match self {
+            Self::Missing => "is missing: the sources render to it",
+            Self::Changed => "is not what the sources render to",
+            Self::Extra => "is here, and nothing in the sources renders to it",
+        }
+    }
 }
 
 /// What was found.
@@ -37,10 +85,71 @@ impl Report {
     pub fn cannot_boot(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.rule.concerns_boot())
     }
+
+    /// How many findings there are of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        self.findings.iter().filter(|finding| finding.severity == severity).count()
+    }
 }
 
-/// Checks the whole repository, and `clusters` in it.
+/// Checks the whole repository, and `clusters` in it. Nothing is said twice, however many clusters it is true for.
 pub fn lint(repository: &Repository<'_>, clusters: &[ClusterName]) -> Report {
-    let _ = clusters;
-    Report { files: repository.files.len(), ..Report::default() }
+    let paths = Paths::of(repository);
+    let folders: Vec<RepositoryPath> = clusters.iter().filter_map(|cluster| repository.rendered.join(cluster.as_str()).ok()).collect();
+    let parsed: Vec<Parsed<'_>> = folders.iter().map(|folder| Parsed::read(repository.files, folder)).collect();
+    let views: Vec<Cluster<'_>> = clusters
+        .iter()
+        .zip(folders)
+        .zip(&parsed)
+        .map(|((name, folder), parsed)| Cluster::new(name, folder, repository, &paths, parsed))
+        .collect();
+    let places = Places::default();
+    let mut found = BTreeSet::new();
+    for rule in Rule::ALL {
+        if let Check::Repository(check) = rules::check(rule) {
+            found.extend(findings(rule, check(repository), &places));
+        }
+    }
+    for view in &views {
+        found.extend(of_cluster(view, &places));
+    }
+
+    let listed = repository.declaration.map(|declaration| declaration.allow.as_slice()).unwrap_or_default();
+    let mut exceptions = Exceptions::read(listed, &parsed);
+    let mut report =
+        Report { objects: parsed.iter().map(|parsed| parsed.documents.len()).sum(), files: repository.files.len(), ..Report::default() };
+    for finding in found {
+        match exceptions.reason(&finding) {
+            Some(reason) => report.allowed.push(Finding { allowed: Some(reason), ..finding }),
+            None => report.findings.push(finding),
+        }
+    }
+    let is_whole = repository.declaration.is_none_or(|declaration| declaration.clusters.keys().all(|name| clusters.contains(name)));
+    let file = repository.files.iter().map(|file| &file.path).find(|path| path.as_str() == FILE);
+    report.findings.extend(findings(Rule::UnusedAllow, exceptions.unused(file, is_whole), &places));
+    report.findings.sort();
+    report
+}
+
+/// What all rules say of a cluster.
+fn of_cluster<'a>(cluster: &Cluster<'a>, places: &Places<'a>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for rule in Rule::ALL {
+        if let Check::Cluster(check) = rules::check(rule) {
+            found.extend(findings(rule, check(cluster), places));
+        }
+    }
+    let is_explained = found.iter().any(|finding| finding.rule.concerns_boot() && finding.severity == Severity::Error);
+    for rule in Rule::ALL {
+        if let Check::Rest(check) = rules::check(rule)
+            && !is_explained
+        {
+            found.extend(findings(rule, check(cluster), places));
+        }
+    }
+    found
+}
+
+fn findings<'a>(rule: Rule, drafts: Vec<Draft<'a>>, places: &Places<'a>) -> Vec<Finding> {
+    drafts.into_iter().map(|draft| draft.finding(rule, places)).collect()
 }

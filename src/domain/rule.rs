@@ -42,8 +42,8 @@ pub enum Rule {
     CustomResourceWithoutDefinition,
     /// A custom resource whose definition comes in a later wave.
     DefinitionTooLate,
-    /// A large resource definition that is applied on the client's side.
-    LargeDefinition,
+    /// An object that is too large for the annotation of a client-side apply.
+    LargeObject,
     /// A namespace that nobody makes.
     NamespaceNobodyMakes,
     /// A Secret that a workload needs and nobody makes.
@@ -60,7 +60,7 @@ pub enum Rule {
     NoPrune,
     /// An Application that lets changes by hand stay.
     NoSelfHeal,
-    /// A root app-of-apps that a commit can delete.
+    /// A root app-of-apps, or a namespace of Argo CD, that a commit can delete.
     RootNotProtected,
     /// A resource definition that a commit can delete, with everything of its kind.
     DefinitionNotProtected,
@@ -105,7 +105,7 @@ impl Rule {
         Self::RepositoryWithoutCredential,
         Self::CustomResourceWithoutDefinition,
         Self::DefinitionTooLate,
-        Self::LargeDefinition,
+        Self::LargeObject,
         Self::NamespaceNobodyMakes,
         Self::SecretNobodyMakes,
         Self::ObjectTwice,
@@ -143,7 +143,7 @@ impl Rule {
                 ("custom-resource-without-definition", "Nothing in the tree defines the kind of a custom resource", Error, true)
             }
             Self::DefinitionTooLate => ("definition-too-late", "A custom resource comes before its definition", Error, true),
-            Self::LargeDefinition => ("large-definition", "A definition is too large to be applied on the client's side", Error, true),
+            Self::LargeObject => ("large-object", "An object is too large to be applied on the client's side", Error, true),
             Self::NamespaceNobodyMakes => ("namespace-nobody-makes", "A namespace is used that nobody makes", Error, true),
             Self::SecretNobodyMakes => ("secret-nobody-makes", "A Secret is needed that nobody makes", Warning, true),
             Self::ObjectTwice => ("object-twice", "One object is in two places of the tree", Error, false),
@@ -152,7 +152,9 @@ impl Rule {
             Self::RetryGivesUp => ("retry-gives-up", "An Application gives up before a recovery is over", Warning, true),
             Self::NoPrune => ("no-prune", "What is removed from Git stays in the cluster", Warning, false),
             Self::NoSelfHeal => ("no-self-heal", "Changes by hand stay in the cluster", Warning, false),
-            Self::RootNotProtected => ("root-not-protected", "A commit can delete the root app-of-apps", Error, false),
+            Self::RootNotProtected => {
+                ("root-not-protected", "A commit can delete the root app-of-apps or Argo CD's namespace", Error, false)
+            }
             Self::DefinitionNotProtected => {
                 ("definition-not-protected", "A commit can delete a resource definition and all of its kind", Warning, false)
             }
