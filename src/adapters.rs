@@ -8,6 +8,7 @@ pub mod kubernetes;
 pub mod process;
 pub mod releases;
 pub mod ssh_key;
+pub mod survey;
 pub mod token;
 pub mod tools;
 

@@ -1,6 +1,7 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
 pub mod init;
+pub mod lint;
 pub mod new;
 pub mod render;
 pub mod sandbox;
@@ -88,6 +89,8 @@ pub enum Verb {
     Init(init::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Check the fleet repository: what is dangerous in it, and what could not boot from zero
+    Lint(lint::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine

@@ -4,6 +4,7 @@ pub mod ask;
 pub mod completions;
 pub mod connect;
 pub mod init;
+pub mod lint;
 pub mod man;
 pub mod new;
 pub mod render;
@@ -20,6 +21,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
+        Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
         Verb::Completions { shell } => {

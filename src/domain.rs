@@ -14,6 +14,7 @@ pub mod repository_path;
 pub mod repository_url;
 pub mod rule;
 pub mod sandbox_name;
+pub mod stale;
 pub mod tree;
 
 pub use application::{Application, ApplicationRef};
@@ -30,3 +31,4 @@ pub use repository_path::RepositoryPath;
 pub use repository_url::RepositoryUrl;
 pub use rule::{Rule, Severity};
 pub use sandbox_name::SandboxName;
+pub use stale::Stale;

@@ -10,14 +10,14 @@ mod pods;
 mod rules;
 mod view;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use self::draft::Draft;
 use self::exceptions::Exceptions;
 use self::parsed::{Parsed, Places};
 use self::rules::Check;
 use self::view::{Cluster, Paths};
-use crate::domain::{ClusterName, Declaration, Finding, RepositoryPath, Rule, Severity};
+use crate::domain::{ClusterName, Declaration, Finding, RepositoryPath, Rule, Severity, Stale};
 use crate::manifest::declaration::FILE;
 use crate::ports::git::File;
 
@@ -32,39 +32,8 @@ pub struct Repository<'a> {
     pub rendered: &'a RepositoryPath,
     /// The rendered files that are not what the sources render to, if that was looked at.
     pub stale: &'a [Stale],
-}
-
-/// A rendered file that is not what the sources render to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stale {
-    /// The file.
-    pub file: RepositoryPath,
-    /// The first line that differs.
-    pub line: u64,
-    /// How it differs.
-    pub difference: Difference,
-}
-
-/// How a rendered file differs from what the sources render to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Difference {
-    /// It is not there.
-    Missing,
-    /// It has other content.
-    Changed,
-    /// Nothing renders to it.
-    Extra,
-}
-
-impl Difference {
-    /// What is said of the file.
-    const fn said(self) -> &'static str {
-        match self {
-            Self::Missing => "is missing: the sources render to it",
-            Self::Changed => "is not what the sources render to",
-            Self::Extra => "is here, and nothing in the sources renders to it",
-        }
-    }
+    /// Files that are there and were not read, each with the reason: `a symbolic link`.
+    pub left_out: &'a BTreeMap<RepositoryPath, &'static str>,
 }
 
 /// What was found.

@@ -6,7 +6,9 @@ mod bars;
 mod failure;
 mod json;
 mod lines;
+mod lint;
 mod sanitise;
+mod sarif;
 mod status;
 mod step;
 mod summary;
@@ -180,6 +182,21 @@ pub fn summary(summary: &Summary<'_>, style: &Style) {
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);
+}
+
+/// Writes what `lint` found to standard output, for people.
+pub fn lint(report: &crate::lint::Report, style: &Style) {
+    show(&lint::report(report, style.stdout), style);
+}
+
+/// What `lint` found as SARIF 2.1.0, for code hosts.
+pub fn sarif(report: &crate::lint::Report) -> serde_json::Value {
+    sarif::log(report)
+}
+
+/// Writes the rules of `lint` to standard output, for people.
+pub fn rules(style: &Style) {
+    show(&lint::rules(style.stdout), style);
 }
 
 /// Writes lines for people to standard error.
