@@ -155,18 +155,17 @@ fn found(report: &Report) -> Failure {
     let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
     let mut files: Vec<_> = report.findings.iter().map(|finding| &finding.file).collect();
     files.dedup();
+    let of_boot = match report.cannot_boot().filter(|finding| finding.severity == Severity::Error).count() {
+        0 => String::new(),
+        number if number == errors => " that can keep a cluster from coming up".to_owned(),
+        number => format!(" ({number} can keep a cluster from coming up)"),
+    };
     let what = match (errors, warnings) {
-        (_, 0) => counted(errors, "error"),
+        (_, 0) => format!("{}{of_boot}", counted(errors, "error")),
         (0, _) => counted(warnings, "warning"),
-        _ => format!("{} and {}", counted(errors, "error"), counted(warnings, "warning")),
+        _ => format!("{}{of_boot} and {}", counted(errors, "error"), counted(warnings, "warning")),
     };
-    let cannot_boot = report.cannot_boot().filter(|finding| finding.severity == Severity::Error).count();
-    let failure = Failure::new(Kind::Found, format!("{what} in {}", counted(files.len(), "file")));
-    let failure = match cannot_boot {
-        0 => failure,
-        number => failure.because(format!("{} that a cluster could not come up with from nothing", counted(number, "error"))),
-    };
-    failure
+    Failure::new(Kind::Found, format!("{what}, in {}", counted(files.len(), "file")))
         .hint("correct what is named, or allow it with a reason: `lint.allow` in gitops.yaml")
         .hint("`gitops-bootstrap lint --rules` lists the rules; docs/lint.md says of each what, why, and how to correct it")
 }

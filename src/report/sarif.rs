@@ -9,6 +9,9 @@ use crate::lint::Report;
 /// Where the rules are explained.
 const RULES: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/blob/main/docs/lint.md");
 
+/// How paths that begin at the top of the repository are marked, as code hosts know it.
+const ROOT: &str = "%SRCROOT%";
+
 /// The log of one run. What is allowed is in it, as suppressed.
 pub(super) fn log(report: &Report) -> Value {
     let results: Vec<Value> = report.findings.iter().chain(&report.allowed).map(result).collect();
@@ -23,7 +26,7 @@ pub(super) fn log(report: &Report) -> Value {
                 "rules": Rule::ALL.map(rule),
             }},
             "columnKind": "unicodeCodePoints",
-            "originalUriBaseIds": {"ROOT": {"description": {"text": "The top of the fleet repository."}}},
+            "originalUriBaseIds": {ROOT: {"description": {"text": "The top of the fleet repository."}}},
             "results": results,
         }],
     })
@@ -39,14 +42,14 @@ fn rule(rule: Rule) -> Value {
 }
 
 fn result(finding: &Finding) -> Value {
-    let object = finding.object.as_ref().map(|object| format!("{object} ")).unwrap_or_default();
+    let object = finding.object.as_ref().map(|object| format!("{object}: ")).unwrap_or_default();
     let mut result = json!({
         "ruleId": finding.rule.id(),
         "ruleIndex": finding.rule as usize,
         "level": level(finding.severity),
         "message": {"text": sanitise(&format!("{object}{}. To correct it: {}.", finding.message, finding.hint))},
         "locations": [{"physicalLocation": {
-            "artifactLocation": {"uri": uri(finding.file.as_str()), "uriBaseId": "ROOT"},
+            "artifactLocation": {"uri": uri(finding.file.as_str()), "uriBaseId": ROOT},
             "region": {"startLine": finding.line, "startColumn": finding.column},
         }}],
     });
