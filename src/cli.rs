@@ -3,6 +3,7 @@
 pub mod drill;
 pub mod identities;
 pub mod init;
+pub mod lint;
 pub mod new;
 pub mod recover;
 pub mod render;
@@ -99,6 +100,8 @@ pub enum Verb {
     Status(status::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
     Drill(drill::Arguments),
+    /// Check the fleet repository: what is dangerous in it, and what could not boot from zero
+    Lint(lint::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine

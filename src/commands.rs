@@ -7,6 +7,7 @@ pub mod completions;
 pub mod connect;
 pub mod drill;
 pub mod init;
+pub mod lint;
 pub mod man;
 pub mod new;
 pub mod recover;
@@ -26,6 +27,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
+        Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
         Verb::Completions { shell } => {

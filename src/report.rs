@@ -8,7 +8,9 @@ mod failure;
 mod json;
 mod lines;
 pub mod recovery;
+mod lint;
 mod sanitise;
+mod sarif;
 mod status;
 mod step;
 mod summary;
@@ -192,6 +194,21 @@ pub fn drill(report: &crate::plan::drill::Report, written: &[String], style: &St
 /// The report of a drill as Markdown.
 pub fn drill_markdown(report: &crate::plan::drill::Report) -> String {
     drill::markdown(report)
+}
+
+/// Writes what `lint` found to standard output, for people.
+pub fn lint(report: &crate::lint::Report, style: &Style) {
+    show(&lint::report(report, style.stdout), style);
+}
+
+/// What `lint` found as SARIF 2.1.0, for code hosts.
+pub fn sarif(report: &crate::lint::Report) -> serde_json::Value {
+    sarif::log(report)
+}
+
+/// Writes the rules of `lint` to standard output, for people.
+pub fn rules(style: &Style) {
+    show(&lint::rules(style.stdout), style);
 }
 
 /// Writes lines for people to standard error.

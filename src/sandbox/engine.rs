@@ -54,30 +54,40 @@ pub struct Engine {
 /// [`Event::Work`](crate::event::Event::Work). Two processes that need it at the same time build it once. A missing tool is
 /// [`Kind::Usage`], with how to get it.
 pub async fn locate(context: &Context) -> Result<Engine> {
+    if let Some(engine) = find(context).await? {
+        return Ok(engine);
+    }
+    let store = store(context)?;
+    let path = build::build(&store, context).await?;
+    store.remove_unused();
+    Ok(Engine { path })
+}
+
+/// Finds the engine where [`locate`] looks for it; none if it would have to be built.
+pub async fn find(context: &Context) -> Result<Option<Engine>> {
     if let Some(path) = &context.global.engine {
         if !is_executable(path) {
             return Err(Failure::usage(format!("`{}` is not a program that can be run", path.display()))
                 .hint("give `--engine` (or GITOPS_BOOTSTRAP_ENGINE) the file of a built engine, or leave it out to have one built"));
         }
-        return Ok(Engine { path: absolute(context, path) });
+        return Ok(Some(Engine { path: absolute(context, path) }));
     }
     toolchain::check_run_time(&context.environment)?;
     if let Some(path) = beside_this_program()
         && (Engine { path: path.clone() }).is_of_these_sources(context).await
     {
-        return Ok(Engine { path });
+        return Ok(Some(Engine { path }));
     }
+    Ok(store(context)?.find().map(|path| Engine { path }))
+}
+
+/// Where engines are kept.
+fn store(context: &Context) -> Result<Store> {
     let cache = context.environment.cache_folder().ok_or_else(|| {
         Failure::usage("there is no folder for the sandbox's engine: neither HOME nor XDG_CACHE_HOME is set")
             .hint("set HOME, or pass `--engine FILE`")
     })?;
-    let store = Store { folder: cache.join("engine") };
-    if let Some(path) = store.find() {
-        return Ok(Engine { path });
-    }
-    let path = build::build(&store, context).await?;
-    store.remove_unused();
-    Ok(Engine { path })
+    Ok(Store { folder: cache.join("engine") })
 }
 
 fn absolute(context: &Context, path: &Path) -> PathBuf {
