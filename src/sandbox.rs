@@ -37,6 +37,10 @@ pub struct Sandbox {
 pub struct Setup {
     /// The hosts that its forge answers for, as Argo CD sees it.
     pub hosts: Vec<String>,
+    /// Whether the controllers are stood in for that cannot run in it.
+    pub stands_in: bool,
+    /// Folders with further stages that stand in for controllers. They win over those of the engine.
+    pub stand_ins: Vec<PathBuf>,
 }
 
 /// A sandbox that ends with this process, however that ends; [`Held::down`] also removes what it wrote.
@@ -130,6 +134,12 @@ impl Sandbox {
         for host in &setup.hosts {
             arguments.extend(["--serve-host".into(), host.into()]);
         }
+        if setup.stands_in {
+            arguments.extend(["--stand-ins".into(), "default".into()]);
+        }
+        for folder in &setup.stand_ins {
+            arguments.extend(["--stand-ins".into(), folder.into()]);
+        }
         arguments
     }
 
@@ -161,6 +171,10 @@ impl Sandbox {
         let finished = self.engine.run(self.arguments(&["down"]), context, |_| {}).await?;
         if !finished.success {
             return Err(self.engine.failed(&format!("end the sandbox `{}`", self.name), &finished).hint("run the same command again"));
+        }
+        // The folders around it go with the last sandbox; one with anything in it stays.
+        for above in self.folder.ancestors().skip(1).take(2) {
+            let _stays = std::fs::remove_dir(above);
         }
         Ok(true)
     }

@@ -106,16 +106,16 @@ pub fn is_for_passphrase(file: &[u8]) -> Result<bool, OpenError> {
 /// # Errors
 /// [`OpenError`]; nothing of the content is given out unless all of it is authentic.
 pub fn decrypt(file: &[u8], identities: &[Identity]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-    let mut reader = decryptor(file)?.decrypt(identities.iter().map(|identity| identity.0.as_ref() as &dyn age::Identity)).map_err(|error| {
-        match error {
+    let mut reader = decryptor(file)?.decrypt(identities.iter().map(|identity| identity.0.as_ref() as &dyn age::Identity)).map_err(
+        |error| match error {
             age::DecryptError::NoMatchingKeys | age::DecryptError::DecryptionFailed | age::DecryptError::KeyDecryptionFailed => {
                 OpenError::WrongKey
             }
             age::DecryptError::ExcessiveWork { .. } => OpenError::TooMuchWork,
             age::DecryptError::InvalidMac => OpenError::Damaged("its header does not verify"),
             _ => OpenError::Damaged("its header cannot be read"),
-        }
-    })?;
+        },
+    )?;
     // The plain text is shorter than the file, so that the memory is never moved and nothing stays behind.
     let mut plain = Zeroizing::new(Vec::with_capacity(file.len()));
     reader.by_ref().take(LARGEST + 1).read_to_end(&mut plain).map_err(|_| OpenError::Damaged("its content does not verify"))?;

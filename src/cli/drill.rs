@@ -35,6 +35,13 @@ pub struct Arguments {
     /// Leave the sandbox running, to look around in it
     #[arg(long, help_heading = "Sandbox")]
     pub keep: bool,
+    /// Folder with stages that stand in for controllers which cannot run in a sandbox; may be given several times. They win over `drill.standIns` of
+    /// gitops.yaml, and these over those that the engine has
+    #[arg(long, value_name = "FOLDER", help_heading = "Sandbox")]
+    pub stand_ins: Vec<PathBuf>,
+    /// Stand in for nobody: report what then does not come up
+    #[arg(long, conflicts_with = "stand_ins", help_heading = "Sandbox")]
+    pub no_stand_ins: bool,
     /// Name of the sandbox [default: drill-CLUSTER]
     #[arg(long, value_name = "NAME", help_heading = "Sandbox")]
     pub sandbox_name: Option<SandboxName>,

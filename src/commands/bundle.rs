@@ -108,7 +108,10 @@ fn check(locked: &Locked, cluster: &ClusterName) -> Result<()> {
     }
     if index.sha256 != bundle::sha256(&locked.file) {
         return Err(Failure::new(Kind::Unverified, format!("{} is not the bundle that its index describes", locked.name))
-            .because(format!("it has {} bytes: it was cut short or altered, or one of the two files is from another commit", locked.file.len()))
+            .because(format!(
+                "it has {} bytes: it was cut short or altered, or one of the two files is from another commit",
+                locked.file.len()
+            ))
             .because("nothing was changed")
             .hint(format!("see when it changed: git log --stat -- bundles/{cluster}.*")));
     }
@@ -224,7 +227,9 @@ async fn ssh_identity(text: &str, origin: &str, context: &Context) -> Result<Ide
         }
         let passphrase = hidden(context, format!("Passphrase of {origin} (not shown)")).await?;
         let opened = tokio::task::spawn_blocking(move || key.decrypt(passphrase.as_bytes())).await;
-        opened.map_err(|error| Failure::bug("a key was not unlocked").because(error))?.map_err(|_| unusable("the passphrase is not right".to_owned()))?
+        opened
+            .map_err(|error| Failure::bug("a key was not unlocked").because(error))?
+            .map_err(|_| unusable("the passphrase is not right".to_owned()))?
     } else {
         key
     };

@@ -23,9 +23,9 @@ use crate::domain::SandboxName;
 use crate::domain::tree::Tree;
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
-use crate::manifest::places::Places;
 use crate::plan::drill::{Comparison, Report};
 use crate::ports::Worktree as _;
+use crate::ports::git::File;
 use crate::preflight::{self, Fleet};
 use crate::report::{self, Circumstances};
 use crate::sandbox::State;
@@ -39,11 +39,11 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let fleet = preflight::load(&worktree, &arguments.cluster, arguments.commit.as_ref()).await?;
     tell(&fleet, &arguments, context);
     let former = reports::former(&arguments, &folder)?;
-    let places = Places::of(&worktree.files(&fleet.reading.tree.commit, std::slice::from_ref(&fleet.folder)).await?);
+    let files = worktree.files(&fleet.reading.tree.commit, std::slice::from_ref(&fleet.folder)).await?;
 
     let begun = Instant::now();
-    let ground = Ground::prepare(&arguments, &fleet.reading.tree, context).await?;
-    let rehearsed = within(&ground, &arguments, &folder, &fleet, &places, begun.elapsed(), context).await;
+    let ground = Ground::prepare(&arguments, &fleet, context).await?;
+    let rehearsed = within(&ground, &arguments, &folder, &fleet, &files, begun.elapsed(), context).await;
     let left = ground.leave(arguments.keep, context).await;
     let mut report = rehearsed.inspect_err(|_| {
         if let Err(failure) = &left {
@@ -78,7 +78,7 @@ async fn within(
     arguments: &Arguments,
     folder: &Path,
     fleet: &Fleet,
-    places: &Places,
+    files: &[File],
     preparation: Duration,
     context: &Context,
 ) -> Result<Report> {
@@ -88,9 +88,8 @@ async fn within(
     let cluster = connect_to(&target, Some(ground.state.clone()), context, None).await?.cluster;
     ground.switch(arguments.forge_down, context).await?;
     let rehearsal = rehearse(arguments, ground, tree, &cluster, context).await?;
-    let found = result::look(&rehearsal, tree, places, &cluster).await;
     let mut report = report_of(arguments, tree, &ground.state, &rehearsal, preparation);
-    found.tell(&mut report, tree, places);
+    result::look(&rehearsal, fleet, files, &ground.state, &cluster).await?.tell(&mut report);
     Ok(report)
 }
 
@@ -102,7 +101,9 @@ fn target(name: &SandboxName) -> Target {
 /// What can be said without a further look at the cluster.
 fn report_of(arguments: &Arguments, tree: &Tree, state: &State, rehearsal: &Rehearsal, preparation: Duration) -> Report {
     let mut versions = state.versions.clone();
-    versions.extend(tree.argocd_version().map(|version| ("argo-cd".to_owned(), version)));
+    let evidence = rehearsal.evidence.as_ref();
+    let losses = evidence.iter().flat_map(|evidence| &evidence.losses);
+    versions.extend(tree.argocd_version().map(|version| ("argocd".to_owned(), version)));
     Report {
         version: crate::plan::drill::VERSION,
         tool: env!("CARGO_PKG_VERSION").to_owned(),
@@ -122,7 +123,9 @@ fn report_of(arguments: &Arguments, tree: &Tree, state: &State, rehearsal: &Rehe
         phases: rehearsal.phases.clone(),
         applications: rehearsal.timeline.applications(),
         faults: faults(arguments),
-        kicks: rehearsal.kicks,
+        kicks: evidence.map_or(0, |evidence| u64::try_from(evidence.kicks).unwrap_or(u64::MAX)),
+        losses: losses.map(|loss| format!("{}: {}: {}", loss.kind.title(), loss.what, loss.meaning)).collect(),
+        needs_person: evidence.map(|evidence| evidence.needs_person.clone()).unwrap_or_default(),
         ..Report::default()
     }
 }
@@ -150,7 +153,8 @@ fn faults(arguments: &Arguments) -> Vec<String> {
 fn show(report: &Report, written: &[String], arguments: &Arguments, context: &Context) -> Result<()> {
     match context.global.output {
         Output::Json => {
-            let result = serde_json::to_value(report).map_err(|error| Failure::bug("the report cannot be written as JSON").because(error))?;
+            let result =
+                serde_json::to_value(report).map_err(|error| Failure::bug("the report cannot be written as JSON").because(error))?;
             context.events.send(Event::Finished { result });
         }
         Output::Text => {
@@ -163,7 +167,10 @@ fn show(report: &Report, written: &[String], arguments: &Arguments, context: &Co
     }
     let name = &arguments.cluster;
     let failure = if !report.recovered {
-        Failure::new(Kind::Found, format!("`{name}` would not come back from this commit: {} of {} applications came up", report.up(), report.applications.len()))
+        Failure::new(
+            Kind::Found,
+            format!("`{name}` would not come back from this commit: {} of {} applications came up", report.up(), report.applications.len()),
+        )
     } else if report.is_over_limit() {
         Failure::new(Kind::Found, format!("the recovery of `{name}` takes longer than it may"))
     } else {

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::bootstrap::{
-    applications, compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, remote_head, started, tell_facts, with_way_on,
-    without_token,
+    applications, compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, remote_head, started, tell_facts,
+    with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use crate::adapters::git::GitWorktree;

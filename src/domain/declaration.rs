@@ -29,9 +29,26 @@ pub struct Declaration {
     /// How a cluster is recovered.
     #[serde(skip_serializing_if = "Recovery::is_default")]
     pub recovery: Recovery,
+    /// How a drill is carried out.
+    #[serde(skip_serializing_if = "Drill::is_default")]
+    pub drill: Drill,
     /// What `lint` lets pass.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Allow>,
+}
+
+/// How a drill is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drill {
+    /// Folders of the repository with stages that stand in for controllers that cannot run in a sandbox.
+    pub stand_ins: Vec<RepositoryPath>,
+}
+
+impl Drill {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How a cluster is recovered.

@@ -27,7 +27,8 @@ const FORMAT: u32 = 1;
 pub const PASSPHRASE: &str = "passphrase";
 
 /// What is written above an index.
-const ABOUT: &str = "# What is in the bundle beside this file, written by `gitops-bootstrap pack`. There is no secret in here, and nothing to edit.\n";
+const ABOUT: &str =
+    "# What is in the bundle beside this file, written by `gitops-bootstrap pack`. There is no secret in here, and nothing to edit.\n";
 
 /// How many bytes of `server.secretkey` make it a key that nobody can guess. Argo CD makes 32 random ones (util/session of Argo CD).
 const KEY_LENGTH: usize = 32;
@@ -161,7 +162,8 @@ impl io::Write for Length {
 /// Reads the plain text of a bundle. `file` is how messages call it; they quote no value.
 pub fn from_plain(plain: &[u8], file: &str) -> Result<Bundle> {
     let invalid = |reason: &str| Failure::new(Kind::Unverified, format!("{file} was opened, and is not a bundle: {reason}"));
-    let list: List = serde_json::from_slice(plain).map_err(|error| invalid(&format!("line {}, column {}", error.line(), error.column())))?;
+    let list: List =
+        serde_json::from_slice(plain).map_err(|error| invalid(&format!("line {}, column {}", error.line(), error.column())))?;
     if list.bundle.version != FORMAT {
         return Err(invalid(&format!("its format has version {}; this gitops-bootstrap reads {FORMAT}", list.bundle.version))
             .hint("update gitops-bootstrap"));
@@ -260,7 +262,8 @@ pub fn index_to_text(index: &Index) -> Result<String> {
 
 /// Reads an index. `file` is how messages call it.
 pub fn index_from_text(text: &str, file: &str) -> Result<Index> {
-    let again = || format!("write it anew: `gitops-bootstrap pack {}`", file.trim_start_matches("bundles/").trim_end_matches(".index.yaml"));
+    let again =
+        || format!("write it anew: `gitops-bootstrap pack {}`", file.trim_start_matches("bundles/").trim_end_matches(".index.yaml"));
     let mut documents = yaml::parse_documents(text, file).map_err(|failure| failure.hint(again()))?;
     let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
         return Err(Failure::repository(format!("{file}:1:1: an index is one document")).hint(again()));
@@ -269,7 +272,9 @@ pub fn index_from_text(text: &str, file: &str) -> Result<Index> {
     let index: Index = serde_json::from_value(document.value)
         .map_err(|error| Failure::repository(format!("{file}:{line}:1: not an index of a bundle")).because(error).hint(again()))?;
     if index.version != FORMAT {
-        return Err(Failure::repository(format!("{file}: version {} of an index is not known", index.version)).hint("update gitops-bootstrap"));
+        return Err(
+            Failure::repository(format!("{file}: version {} of an index is not known", index.version)).hint("update gitops-bootstrap")
+        );
     }
     Ok(index)
 }

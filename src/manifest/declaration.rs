@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    Allow, ArgoCd, Cluster, Declaration, FORMAT, Flavour, Recovery, Repository, api_fault, branch_fault, default_branch, default_rendered,
-    default_source, release_fault,
+    Allow, ArgoCd, Cluster, Declaration, Drill, FORMAT, Flavour, Recovery, Repository, api_fault, branch_fault, default_branch,
+    default_rendered, default_source, release_fault,
 };
 use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, Rule, duration};
 use crate::error::{Failure, Result};
@@ -17,7 +17,8 @@ pub const FILE: &str = "gitops.yaml";
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {
     let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
-    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "recovery", "lint"])?;
+    let top =
+        Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "recovery", "drill", "lint"])?;
     let version = top.required("version")?;
     if version.integer()? != i64::from(FORMAT) {
         return Err(version
@@ -31,6 +32,7 @@ pub fn parse(text: &str, path: &str) -> Result<Declaration> {
         clusters: clusters(&top.required("clusters")?)?,
         recipients: recipients(&top)?,
         recovery: recovery(&top)?,
+        drill: drill(&top)?,
         allow: allow(&top)?,
     })
 }
@@ -205,6 +207,12 @@ fn object(field: &Field<'_>) -> Result<ObjectRef> {
 
 fn filled<'a>(field: &Field<'a>) -> Result<&'a str> {
     Some(field.text()?).filter(|text| !text.is_empty()).ok_or_else(|| field.fault("this is empty"))
+}
+
+fn drill(top: &Fields<'_>) -> Result<Drill> {
+    let Some(field) = top.optional("drill") else { return Ok(Drill::default()) };
+    let Some(folders) = field.fields(&["standIns"])?.optional("standIns") else { return Ok(Drill::default()) };
+    Ok(Drill { stand_ins: folders.list()?.iter().map(Field::parse).collect::<Result<_>>()? })
 }
 
 fn allow(top: &Fields<'_>) -> Result<Vec<Allow>> {

@@ -49,7 +49,9 @@ impl Keys {
         Self {
             sealing: entries(Why::SealingKey).filter_map(|entry| SealingKey::read(&entry.object)).collect(),
             sops: entries(Why::SopsKey)
-                .flat_map(|entry| entry.object.values().filter_map(|(_, value)| std::str::from_utf8(value).ok()).flat_map(SopsKey::read_all))
+                .flat_map(|entry| {
+                    entry.object.values().filter_map(|(_, value)| std::str::from_utf8(value).ok()).flat_map(SopsKey::read_all)
+                })
                 .collect(),
         }
     }
@@ -75,7 +77,11 @@ pub fn check_decryptable(files: &[File], mut keys: Keys) -> Decryption {
         };
         let Ok(documents) = yaml::parse_documents(text, file.path.as_str()) else {
             if text.contains("sops_mac=") || text.contains("[sops]") {
-                report(1, "a SOPS file in the form of a list of variables".to_owned(), Some(("cannot be checked from here".to_owned(), false)));
+                report(
+                    1,
+                    "a SOPS file in the form of a list of variables".to_owned(),
+                    Some(("cannot be checked from here".to_owned(), false)),
+                );
             }
             continue;
         };
@@ -140,7 +146,9 @@ fn sealing_fault(fault: Unsealable, keys: &Keys) -> (String, bool) {
             (format!("the sealing key that `{value}` was sealed for, with this name and namespace; at hand {hand}"), true)
         }
         Unsealable::Malformed(value) => (format!("a value for `{value}` that was sealed: this one is not base64"), true),
-        Unsealable::NoNamespace => ("a namespace, which is part of what it is sealed for: neither it nor an Application names one".to_owned(), false),
+        Unsealable::NoNamespace => {
+            ("a namespace, which is part of what it is sealed for: neither it nor an Application names one".to_owned(), false)
+        }
     }
 }
 

@@ -17,13 +17,10 @@ pub use timeline::{ApplicationTimes, Timeline};
 /// The version of the report's JSON form. Within a version, fields may be added.
 pub const VERSION: u32 = 1;
 
-/// What a sandbox does not have, so that no drill says anything of it.
-pub const NOT_REHEARSED: [&str; 5] = [
-    "containers do not run and images are not pulled: KWOK says of the pods that they are ready",
-    "admission webhooks are switched off: nothing is refused, defaulted or injected by them",
-    "volumes are bound and empty: no data is restored",
-    "addresses of LoadBalancers and Ingresses lead nowhere, and no DNS record is made",
-    "controllers other than those of Kubernetes and Argo CD do not run, unless they are named among what ran",
+/// What a drill cannot rehearse, beside what the sandbox says that it has not.
+pub const NOT_REHEARSED: [&str; 2] = [
+    "the content of volumes and databases: they are bound, and empty",
+    "addresses: LoadBalancers and Ingresses get some at which nothing answers",
 ];
 
 /// The report of one drill. Times without a date are milliseconds since the recovery began.
@@ -68,6 +65,10 @@ pub struct Report {
     pub held_up: Vec<HeldUp>,
     /// What was stood in for.
     pub stand_ins: Vec<StandIn>,
+    /// What cannot come back from Git, in a sentence each.
+    pub losses: Vec<String>,
+    /// What a person has to do after a recovery, in a sentence each.
+    pub needs_person: Vec<String>,
     /// What a sandbox does not have, so that this drill says nothing of it.
     pub not_rehearsed: Vec<String>,
     /// The faults that were injected on request.
@@ -122,6 +123,8 @@ pub struct StandIn {
     pub by: String,
     /// The objects.
     pub objects: Vec<String>,
+    /// The Secrets that were made up for them.
+    pub secrets: Vec<String>,
 }
 
 impl Phase {
@@ -140,6 +143,16 @@ impl Report {
     /// Whether the drill found nothing that a person has to look at.
     pub fn is_clean(&self) -> bool {
         self.recovered && self.obstacles.is_empty() && !self.is_over_limit()
+    }
+
+    /// The Applications that made no others, with how long each took: of one that made others that is mostly the time of these.
+    pub fn durations(&self) -> Vec<(&ApplicationTimes, u64)> {
+        let parents: std::collections::BTreeSet<&str> =
+            self.applications.iter().filter_map(|application| application.parent.as_deref()).collect();
+        let leaves = self.applications.iter().filter(|application| !parents.contains(application.name.as_str()));
+        let mut durations: Vec<_> = leaves.filter_map(|application| Some((application, application.milliseconds()?))).collect();
+        durations.sort_by(|left, right| right.1.cmp(&left.1).then_with(|| left.0.name.cmp(&right.0.name)));
+        durations
     }
 
     /// How many Applications are up.

@@ -1,6 +1,8 @@
 //! What a drill found out, as people see it at the end of the run.
 
 mod markdown;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -45,7 +47,9 @@ pub(super) fn sentence(report: &Report) -> String {
     let (took, commit) = (time(report.milliseconds), report.commit.get(..10).unwrap_or(&report.commit));
     let limit = report.limit_milliseconds.map(time).unwrap_or_default();
     match report {
-        _ if !report.recovered => format!("{} would not come back from {commit}: {up} of {} came up in {took}", report.cluster, text::count(all, "application")),
+        _ if !report.recovered => {
+            format!("{} would not come back from {commit}: {up} of {} came up in {took}", report.cluster, text::count(all, "application"))
+        }
         _ if report.is_over_limit() => format!("{} came back from {commit} in {took}, which is longer than {limit}", report.cluster),
         _ => format!("{} came back from {commit} in {took}: {} Synced and Healthy", report.cluster, text::count(all, "application")),
     }
@@ -99,22 +103,17 @@ fn critical_path(report: &Report, look: Look) -> Vec<Line> {
 }
 
 fn longest(report: &Report, look: Look) -> Vec<Line> {
-    let mut timed: Vec<(u64, &str, u64)> = report
-        .applications
-        .iter()
-        .filter_map(|application| Some((application.milliseconds()?, application.name.as_str(), application.retries)))
-        .collect();
+    let timed = report.durations();
     if timed.is_empty() {
         return Vec::new();
     }
-    timed.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(right.1)));
     let mut lines: Vec<Line> = section("applications that took longest, from being made to being well").into();
-    let most = timed.first().map_or(1, |(took, ..)| (*took).max(1));
+    let most = timed.first().map_or(1, |(_, took)| (*took).max(1));
     let room = look.width.saturating_sub(TIME + 50).clamp(4, 30);
-    for (took, name, retries) in timed.iter().take(LONGEST) {
+    for (application, took) in timed.iter().take(LONGEST) {
         let share = usize::try_from(took * room as u64 / most).unwrap_or(room).max(1);
-        let retried = if *retries > 0 { format!(", {} repeated", text::count(usize::try_from(*retries).unwrap_or(usize::MAX), "sync")) } else { String::new() };
-        let line = Line::new().plain(format!("{:>TIME$}  ", time(*took))).plain(format!("{name}{retried} ")).pad(TIME + 36);
+        let retried = if application.retries > 0 { format!(", repeated {} times", application.retries) } else { String::new() };
+        let line = Line::new().plain(format!("{:>TIME$}  ", time(*took))).plain(format!("{}{retried} ", application.name)).pad(TIME + 36);
         lines.push(line.with(Paint::Busy, look.either("━", "=").repeat(share)));
     }
     lines
@@ -124,7 +123,7 @@ fn compared(comparison: &Comparison, look: Look) -> Vec<Line> {
     let mut lines: Vec<Line> = section(&format!("compared with the drill of {}", former(comparison))).into();
     let total = comparison.total.as_ref();
     let (paint, words) = match total {
-        _ if !comparison.same_machine => (Paint::Plain, "on another machine: times cannot be compared".to_owned()),
+        _ if !comparison.is_measure => (Paint::Plain, "on another machine or with other faults: times cannot be compared".to_owned()),
         None => (Paint::Plain, "one of them did not bring everything up, so their times cannot be compared".to_owned()),
         Some(total) => (painted(total), format!("{} in all: {}", change(total, look), judged(total))),
     };
@@ -179,7 +178,9 @@ fn stand_ins(report: &Report) -> Vec<Line> {
     for stand_in in report.stand_ins.iter().take(NAMED_STAND_INS) {
         let number = stand_in.objects.len();
         let objects = if number > 0 { format!(", {}", text::count(number, "object")) } else { String::new() };
-        lines.push(Line::new().plain(format!("    {}", stand_in.what)).with(Paint::Faint, format!("{objects} ({})", stand_in.by)).hanging(6));
+        lines.push(
+            Line::new().plain(format!("    {}", stand_in.what)).with(Paint::Faint, format!("{objects} ({})", stand_in.by)).hanging(6),
+        );
     }
     let more = report.stand_ins.len().saturating_sub(NAMED_STAND_INS);
     if more > 0 {

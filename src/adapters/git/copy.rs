@@ -28,9 +28,12 @@ impl Source {
         require_git().await?;
         let places = ["rev-parse", "--path-format=absolute", "--git-path", "objects", "--git-path", "shallow"];
         let places = run(sealed(folder, []).args(places), |output| GitError::Other(complaint(output))).await?;
-        let places = String::from_utf8(places).map_err(|_| GitError::Other("the clone's folder has a name that is not UTF-8".to_owned()))?;
-        let (objects, shallow) =
-            places.trim_end().split_once('\n').ok_or_else(|| GitError::Other("`git rev-parse` printed what is not understood".to_owned()))?;
+        let places =
+            String::from_utf8(places).map_err(|_| GitError::Other("the clone's folder has a name that is not UTF-8".to_owned()))?;
+        let (objects, shallow) = places
+            .trim_end()
+            .split_once('\n')
+            .ok_or_else(|| GitError::Other("`git rev-parse` printed what is not understood".to_owned()))?;
         let shallow = Some(PathBuf::from(shallow)).filter(|file| file.exists());
         Ok(Self { folder: folder.to_owned(), objects: objects.into(), shallow })
     }

@@ -4,12 +4,15 @@ use std::path::Path;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::adapters::files::absolute;
 use crate::cli::drill::{Arguments, ForgeDown};
 use crate::commands::Context;
+use crate::commands::bootstrap::named_folder;
 use crate::domain::tree::Tree;
 use crate::domain::{ClusterName, SandboxName};
 use crate::error::{Failure, Result};
 use crate::event::Event;
+use crate::preflight::Fleet;
 use crate::sandbox::seed::seed;
 use crate::sandbox::{Held, Sandbox, Setup, State, engine};
 
@@ -24,7 +27,7 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Starts a sandbox. What a drill that was killed has left of one is removed first.
-    pub(super) async fn prepare(arguments: &Arguments, tree: &Tree, context: &Context) -> Result<Self> {
+    pub(super) async fn prepare(arguments: &Arguments, fleet: &Fleet, context: &Context) -> Result<Self> {
         let name = name(arguments);
         let sandbox = Sandbox::new(engine::locate(context).await?, name.clone(), context)?;
         if sandbox.is_running().await {
@@ -34,7 +37,7 @@ impl Ground {
                 .hint("to rehearse beside it: `--sandbox-name NAME`"));
         }
         sandbox.down(context).await?;
-        let setup = Setup { hosts: vec![tree.repository.host().to_owned()] };
+        let setup = setup(arguments, fleet, context);
         let started = match arguments.keep {
             true => sandbox.up_as(&setup, context).await.map(|state| (None, state)),
             false => sandbox.hold(&setup, context).await.map(|(held, state)| (Some(held), state)),
@@ -82,6 +85,18 @@ impl Ground {
             Some(held) => held.down(&self.sandbox, &context).await,
             None => self.sandbox.down(&context).await.map(drop),
         }
+    }
+}
+
+/// What the sandbox has to be like for this fleet.
+fn setup(arguments: &Arguments, fleet: &Fleet, context: &Context) -> Setup {
+    let own = arguments.stand_ins.iter().map(|folder| context.environment.folder.join(folder));
+    let declared = fleet.declaration.iter().flat_map(|declaration| &declaration.drill.stand_ins);
+    let declared = declared.map(|folder| absolute(&named_folder(context), folder));
+    Setup {
+        hosts: vec![fleet.reading.tree.repository.host().to_ascii_lowercase()],
+        stands_in: !arguments.no_stand_ins,
+        stand_ins: own.chain(declared).filter(|_| !arguments.no_stand_ins).collect(),
     }
 }
 

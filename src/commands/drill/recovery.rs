@@ -47,8 +47,6 @@ pub(super) struct Rehearsal {
     pub(super) failure: Option<Failure>,
     /// Whether nothing moved any more, and it was stopped.
     pub(super) gave_up: bool,
-    /// How many syncs had to be asked for.
-    pub(super) kicks: u64,
     /// The evidence of the recovery; none if it was refused.
     pub(super) evidence: Option<Recovery>,
 }
@@ -66,7 +64,8 @@ pub(super) async fn rehearse(
 ) -> Result<Rehearsal> {
     let began = Instant::now();
     let record = Record::new(began);
-    let mut watch = Watch { stream: cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE)), tree, began, timeline: Timeline::default() };
+    let mut watch =
+        Watch { stream: cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE)), tree, began, timeline: Timeline::default() };
     let cancel = context.cancel.child_token();
     let inner = Context {
         environment: Environment { interactive: false, ..context.environment.clone() },
@@ -111,15 +110,7 @@ pub(super) async fn rehearse(
         return Err(failure.clone());
     }
     watch.catch_up(failure.is_none() && !gave_up, cluster).await;
-    Ok(Rehearsal {
-        took,
-        phases: record.phases(milliseconds(took)),
-        timeline: watch.timeline,
-        kicks: evidence.as_ref().map_or(0, |evidence| u64::try_from(evidence.kicks).unwrap_or(u64::MAX)),
-        failure,
-        gave_up,
-        evidence,
-    })
+    Ok(Rehearsal { took, phases: record.phases(milliseconds(took)), timeline: watch.timeline, failure, gave_up, evidence })
 }
 
 /// Whether a failure of the recovery says something of the repository, and not of the drill.
@@ -168,16 +159,10 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
 }
 
 /// Runs the recovery as a process of its own, which is killed at `point`.
-async fn run_killed(
-    arguments: &Arguments,
-    ground: &Ground,
-    tree: &Tree,
-    point: &str,
-    record: &Record,
-    context: &Context,
-) -> Result<()> {
+async fn run_killed(arguments: &Arguments, ground: &Ground, tree: &Tree, point: &str, record: &Record, context: &Context) -> Result<()> {
     let program = std::env::current_exe().map_err(|error| Failure::bug("this program does not know its own file").because(error))?;
-    let mut words: Vec<String> = ["recover", arguments.cluster.as_str(), "--sandbox", "--sandbox-name", ground.name.as_str()].map(str::to_owned).into();
+    let mut words: Vec<String> =
+        ["recover", arguments.cluster.as_str(), "--sandbox", "--sandbox-name", ground.name.as_str()].map(str::to_owned).into();
     words.extend(["--commit", tree.commit.as_str(), "--kill-at", point, "--output", "json", "--yes"].map(str::to_owned));
     words.extend(["--new-identity", "--accept-loss", "--old-cluster-is-gone"].map(str::to_owned));
     words.extend(arguments.api_flaky.into_iter().flat_map(|flakiness| ["--api-flaky".to_owned(), flakiness.to_string()]));
@@ -195,9 +180,8 @@ async fn run_killed(
             context.events.warn(format!("the recovery was killed at `{point}`: it is run again"), None);
             Ok(())
         }
-        Output { status: Some(0), .. } => {
-            Err(Failure::usage(format!("the recovery never came to `{point}`")).hint("name a step of the recovery: `gitops-bootstrap drill --help`"))
-        }
+        Output { status: Some(0), .. } => Err(Failure::usage(format!("the recovery never came to `{point}`"))
+            .hint("name a step of the recovery: `gitops-bootstrap drill --help`")),
         Output { status: Some(status), stderr, .. } => {
             let failure = Failure::usage(format!("the recovery ended with exit status {status} before it came to `{point}`"));
             Err(stderr.lines().filter(|line| !line.trim().is_empty()).take(5).fold(failure, Failure::because))

@@ -13,7 +13,7 @@ use crate::report;
 pub(super) fn former(arguments: &Arguments, fleet: &Path) -> Result<Option<Report>> {
     let (path, named) = match &arguments.compare {
         Some(path) => (path.clone(), true),
-        None => (folder(arguments, fleet).join(format!("{}.json", arguments.cluster)), false),
+        None => (folder(arguments, fleet).join(format!("{}.json", stem(arguments))), false),
     };
     let unusable = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("`{}` is not a report that can be compared with", path.display())).because(why).hint(match named {
@@ -38,13 +38,14 @@ pub(super) fn former(arguments: &Arguments, fleet: &Path) -> Result<Option<Repor
 
 /// Writes the report into the folder, in the place of the last one. The paths, as a person can type them.
 pub(super) fn write(report: &Report, arguments: &Arguments, fleet: &Path) -> Result<Vec<String>> {
-    let mut json = serde_json::to_string_pretty(report).map_err(|error| Failure::bug("the report cannot be written as JSON").because(error))?;
+    let mut json =
+        serde_json::to_string_pretty(report).map_err(|error| Failure::bug("the report cannot be written as JSON").because(error))?;
     json.push('\n');
     let folder = folder(arguments, fleet);
     [("md", report::drill_markdown(report)), ("json", json)]
         .into_iter()
         .map(|(extension, text)| {
-            let name: RepositoryPath = format!("{}.{extension}", arguments.cluster)
+            let name: RepositoryPath = format!("{}.{extension}", stem(arguments))
                 .parse()
                 .map_err(|error| Failure::bug("the name of a report is no path").because(error))?;
             std::fs::create_dir_all(&folder).map_err(|error| {
@@ -56,6 +57,12 @@ pub(super) fn write(report: &Report, arguments: &Arguments, fleet: &Path) -> Res
             Ok(arguments.reports.join(name.as_str()).display().to_string())
         })
         .collect()
+}
+
+/// The name of the files. A drill with faults is none to measure others by, so it does not take their place.
+fn stem(arguments: &Arguments) -> String {
+    let has_faults = arguments.kill_at.is_some() || arguments.forge_down.is_some() || arguments.api_flaky.is_some();
+    if has_faults { format!("{}-faults", arguments.cluster) } else { arguments.cluster.to_string() }
 }
 
 fn folder(arguments: &Arguments, fleet: &Path) -> PathBuf {

@@ -19,8 +19,8 @@ pub struct Comparison {
     pub time: Option<jiff::Timestamp>,
     /// The commit that the former one recovered.
     pub commit: String,
-    /// Whether both ran on the same kind of machine, so that their times can be compared.
-    pub same_machine: bool,
+    /// Whether both ran on the same kind of machine and with the same faults on request, so that their times can be compared.
+    pub is_measure: bool,
     /// The time in total; none if one of them did not recover everything.
     pub total: Option<Change>,
     /// Steps whose time differs by more than noise.
@@ -67,17 +67,19 @@ pub enum Verdict {
 impl Comparison {
     /// Compares `now` with `before`.
     pub fn of(before: &Report, now: &Report) -> Self {
-        let same_machine = before.machine == now.machine;
+        let is_measure = before.machine == now.machine && before.faults == now.faults;
         let changes = |before: BTreeMap<String, u64>, after: BTreeMap<String, u64>| {
             let both = before.into_iter().filter_map(|(name, before)| after.get(&name).map(|&after| Change::of(name, before, after)));
-            both.filter(|change| same_machine && change.verdict != Verdict::Same).collect::<Vec<_>>()
+            let mut changes: Vec<Change> = both.filter(|change| is_measure && change.verdict != Verdict::Same).collect();
+            changes.sort_by_key(|change| std::cmp::Reverse(change.before.abs_diff(change.after)));
+            changes
         };
         let names = |report: &Report| report.applications.iter().map(|application| application.name.clone()).collect::<BTreeSet<_>>();
         let obstacles = |report: &Report| report.obstacles.iter().map(|obstacle| obstacle.sentence()).collect::<BTreeSet<_>>();
         Self {
             time: before.time,
             commit: before.commit.clone(),
-            same_machine,
+            is_measure,
             total: (before.recovered && now.recovered).then(|| Change::of(String::new(), before.milliseconds, now.milliseconds)),
             phases: changes(phases(before), phases(now)),
             applications: changes(applications(before), applications(now)),
@@ -90,7 +92,7 @@ impl Comparison {
 
     /// Whether the recovery as a whole became slower, as far as that can be told.
     pub fn is_slower(&self) -> bool {
-        self.same_machine && self.total.as_ref().is_some_and(|total| total.verdict == Verdict::Slower)
+        self.is_measure && self.total.as_ref().is_some_and(|total| total.verdict == Verdict::Slower)
     }
 }
 
@@ -109,11 +111,15 @@ impl Change {
 }
 
 fn phases(report: &Report) -> BTreeMap<String, u64> {
-    report.phases.iter().filter(|phase| phase.done).map(|phase| (phase.step.clone(), phase.milliseconds())).collect()
+    let mut phases = BTreeMap::new();
+    for phase in report.phases.iter().filter(|phase| phase.done) {
+        *phases.entry(phase.step.clone()).or_default() += phase.milliseconds();
+    }
+    phases
 }
 
 fn applications(report: &Report) -> BTreeMap<String, u64> {
-    report.applications.iter().filter_map(|application| Some((application.name.clone(), application.milliseconds()?))).collect()
+    report.durations().into_iter().map(|(application, took)| (application.name.clone(), took)).collect()
 }
 
 #[cfg(test)]
@@ -160,7 +166,7 @@ mod tests {
         let mut other = report(10_000, 1000, 500);
         other.machine.processors = 16;
         let comparison = Comparison::of(&other, &report(90_000, 50_000, 40_000));
-        assert!(!comparison.same_machine && !comparison.is_slower());
+        assert!(!comparison.is_measure && !comparison.is_slower());
         assert!(comparison.phases.is_empty() && comparison.applications.is_empty());
     }
 

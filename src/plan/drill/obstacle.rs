@@ -239,10 +239,10 @@ impl About<'_> {
     }
 
     fn not_healthy(&self, object: &ManagedObject, cause: &str) -> Obstacle {
-        Obstacle {
-            object: Some(title(&object.kind, &object.namespace, &object.name)),
-            ..self.obstacle(Kind::NotHealthy, cause).at(self.place(object))
-        }
+        let title = title(&object.kind, &object.namespace, &object.name);
+        // The cause may lie deeper, as in a Pod of a Deployment; then it names where.
+        let cause = cause.strip_prefix(&format!("{title}: ")).unwrap_or(cause);
+        Obstacle { object: Some(title), ..self.obstacle(Kind::NotHealthy, cause).at(self.place(object)) }
     }
 
     fn place(&self, object: &ManagedObject) -> Option<&Place> {
@@ -296,4 +296,147 @@ pub fn needs(tree: &Tree, places: &Places) -> BTreeMap<String, BTreeSet<String>>
         })
         .filter(|(_, needed)| !needed.is_empty())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::Object;
+    use crate::domain::application::samples::{COMMIT, healthy, parent, patched, read};
+    use crate::plan::diagnosis::verdict;
+    use crate::ports::git::File;
+
+    fn places(files: &[(&str, &str)]) -> Places {
+        let files: Vec<File> =
+            files.iter().map(|(path, text)| File { path: path.parse().unwrap(), content: text.as_bytes().to_vec() }).collect();
+        Places::of(&files)
+    }
+
+    /// A tree of Applications that take the folder of their name.
+    fn tree(names: &[&str]) -> Tree {
+        let application = |name: &&str| Rendered {
+            path: format!("rendered/staging/argocd/services/Application.{name}.yaml").parse().unwrap(),
+            object: Object::new(healthy(name)).unwrap(),
+        };
+        let applications: Vec<Rendered> = names.iter().map(application).collect();
+        Tree {
+            cluster: "staging".parse().unwrap(),
+            commit: COMMIT.parse().unwrap(),
+            repository: "git@github.com:acme/fleet.git".parse().unwrap(),
+            revision: "main".to_owned(),
+            root: applications[0].clone(),
+            projects: Vec::new(),
+            applications,
+            argocd: Vec::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    const WIDGET: &str = "# A widget.\napiVersion: example.org/v1\nkind: Widget\nmetadata: {name: w}\n";
+
+    const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: widgets.example.org}\nspec: {group: example.org, names: {kind: Widget}}\n";
+
+    fn found(documents: Vec<Value>, live: Vec<Value>, places: &Places) -> (Vec<Obstacle>, Vec<HeldUp>) {
+        let applications: Vec<(Application, State)> = documents
+            .into_iter()
+            .map(|document| {
+                let application = read(document);
+                let state = verdict(&application, None);
+                (application, state)
+            })
+            .collect();
+        let mut evidence: Evidence =
+            applications.iter().flat_map(|(application, state)| cause::lists(application, state)).map(|list| (list, Vec::new())).collect();
+        for object in live.into_iter().map(|object| Object::new(object).unwrap()) {
+            evidence.entry((object.resource(), object.namespace().map(str::to_owned))).or_default().push(object);
+        }
+        let tree = tree(&["web", "definitions"]);
+        obstacles(&Remains { applications: &applications, evidence: &evidence, tree: &tree, places })
+    }
+
+    /// An Application whose sync could not apply a widget.
+    fn without_definition() -> Value {
+        let message = "The Kubernetes API could not find example.org/Widget for requested resource web/w. Make sure the \"Widget\" CRD is installed on the destination cluster.";
+        let result = json!([{"group": "example.org", "version": "v1", "kind": "Widget", "namespace": "web", "name": "w", "status": "SyncFailed", "message": message}]);
+        patched(
+            healthy("web"),
+            &json!({"status": {"sync": {"status": "OutOfSync"}, "operationState": {"phase": "Failed", "syncResult": {"resources": result}}}}),
+        )
+    }
+
+    #[test]
+    fn a_kind_that_nobody_defines_is_named_with_the_line_of_the_resource() {
+        let (obstacles, _) = found(vec![without_definition()], Vec::new(), &places(&[("rendered/staging/services/web/w.yaml", WIDGET)]));
+        assert_eq!(
+            obstacles.iter().map(Obstacle::sentence).collect::<Vec<_>>(),
+            ["rendered/staging/services/web/w.yaml:2: Widget web/w: nothing in the repository defines the kind Widget of example.org"]
+        );
+        assert_eq!((obstacles[0].kind, obstacles[0].application.as_deref()), (Kind::MissingDefinition, Some("web")));
+    }
+
+    #[test]
+    fn a_definition_that_came_too_late_is_named_with_who_brings_it() {
+        let files =
+            places(&[("rendered/staging/services/web/w.yaml", WIDGET), ("rendered/staging/services/definitions/crd.yaml", DEFINITION)]);
+        let (obstacles, _) = found(vec![without_definition()], Vec::new(), &files);
+        assert!(
+            obstacles[0].message.contains("rendered/staging/services/definitions/crd.yaml:1 defines it by `definitions`"),
+            "{obstacles:?}"
+        );
+        assert_eq!(
+            needs(&tree(&["web", "definitions"]), &files),
+            BTreeMap::from([("web".to_owned(), BTreeSet::from(["definitions".to_owned()]))])
+        );
+    }
+
+    #[test]
+    fn a_resource_without_a_status_is_one_that_nobody_acts_on() {
+        let resource =
+            json!([{"group": "example.org", "version": "v1", "kind": "Widget", "namespace": "web", "name": "w", "status": "Synced"}]);
+        let waiting = patched(healthy("web"), &json!({"status": {"health": {"status": "Progressing"}, "resources": resource}}));
+        let widget = |status: Value| {
+            let widget = json!({"apiVersion": "example.org/v1", "kind": "Widget", "metadata": {"name": "w", "namespace": "web"}});
+            patched(widget, &status)
+        };
+        let files = places(&[("rendered/staging/services/web/w.yaml", WIDGET)]);
+        let (obstacles, _) = found(vec![waiting.clone()], vec![widget(json!({}))], &files);
+        assert_eq!(
+            (obstacles[0].kind, obstacles[0].line, obstacles[0].object.as_deref()),
+            (Kind::NobodyActs, Some(2), Some("Widget web/w"))
+        );
+        let false_condition = json!({"status": {"conditions": [{"type": "Ready", "status": "False", "message": "the issuer is gone"}]}});
+        let (obstacles, _) = found(vec![waiting], vec![widget(false_condition)], &files);
+        assert_eq!((obstacles[0].kind, obstacles[0].message.as_str()), (Kind::NotHealthy, "the issuer is gone"));
+    }
+
+    #[test]
+    fn who_only_waits_for_another_is_held_up_and_no_obstacle() {
+        let mut services = parent("services", &["web", "never-made"]);
+        services["status"]["health"] = json!({"status": "Progressing"});
+        let (obstacles, held_up) = found(vec![services, without_definition()], Vec::new(), &places(&[]));
+        assert_eq!(obstacles.len(), 1, "{obstacles:?}");
+        assert_eq!(held_up.iter().map(|held| held.application.as_str()).collect::<Vec<_>>(), ["services"]);
+    }
+
+    #[test]
+    fn an_application_that_argo_cd_refuses_is_found_at_its_own_file() {
+        let condition = json!([{"type": "InvalidSpecError", "message": "application destination is not permitted"}]);
+        let refused = patched(healthy("web"), &json!({"status": {"conditions": condition}}));
+        let own = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web, namespace: argocd}\n";
+        let (obstacles, _) = found(vec![refused], Vec::new(), &places(&[("rendered/staging/argocd/services/web.yaml", own)]));
+        assert_eq!(
+            (obstacles[0].kind, obstacles[0].place().as_deref()),
+            (Kind::Refused, Some("rendered/staging/argocd/services/web.yaml:1"))
+        );
+    }
+
+    #[test]
+    fn both_ways_of_saying_that_a_kind_is_not_there_are_understood() {
+        let missing = |message: &str| missing_kind(message).map(|(group, kind)| format!("{kind} of {group}"));
+        assert_eq!(missing("no matches for kind \"Widget\" in version \"example.org/v1\"").as_deref(), Some("Widget of example.org"));
+        assert_eq!(missing("field is immutable"), None);
+        assert_eq!(missing("no matches for kind \"Widget"), None);
+    }
 }

@@ -21,6 +21,8 @@ pub(crate) fn markdown(report: &Report) -> String {
     critical_path(&mut page, report);
     applications(&mut page, report);
     stand_ins(&mut page, report);
+    list(&mut page, "What cannot come back from Git", &report.losses);
+    list(&mut page, "What a person has to do after a recovery", &report.needs_person);
     conditions(&mut page, report);
     page.text
 }
@@ -50,9 +52,8 @@ fn overview(page: &mut Page, report: &Report) {
     let limit = report.limit_milliseconds.map(|limit| format!(" (limit {})", time(limit))).unwrap_or_default();
     row("recovery", &format!("{}{limit}", time(report.milliseconds)));
     row("applications up", &format!("{} of {}", report.up(), report.applications.len()));
-    let slowest = report.applications.iter().filter_map(|application| Some((application.milliseconds()?, &application.name))).max();
-    if let Some((took, name)) = slowest {
-        row("slowest application", &format!("{name}, {}", time(took)));
+    if let Some((slowest, took)) = report.durations().first() {
+        row("slowest application", &format!("{}, {}", slowest.name, time(*took)));
     }
     row("cannot boot from zero", &report.obstacles.len().to_string());
     row("syncs asked for", &report.kicks.to_string());
@@ -84,7 +85,9 @@ fn obstacles(page: &mut Page, report: &Report) {
 fn compared(page: &mut Page, comparison: &Comparison) {
     page.line(format_args!("### Compared with the drill of {}\n", plain(&former(comparison))));
     match &comparison.total {
-        _ if !comparison.same_machine => page.line(format_args!("It ran on another machine: times cannot be compared.\n")),
+        _ if !comparison.is_measure => {
+            page.line(format_args!("It ran on another machine or with other faults: times cannot be compared.\n"))
+        }
         None => page.line(format_args!("One of them did not bring everything up: times cannot be compared.\n")),
         Some(total) => page.line(format_args!("{} → {}: {}.\n", time(total.before), time(total.after), judged(total))),
     }
@@ -92,7 +95,11 @@ fn compared(page: &mut Page, comparison: &Comparison) {
         page.line(format_args!("| beyond noise | before | now | |\n|---|---:|---:|---|"));
         for change in comparison.phases.iter().chain(&comparison.applications) {
             let (before, after) = (time(change.before), time(change.after));
-            page.line(format_args!("| {} | {before} | {after} | {} |", plain(&change.name), if change.after > change.before { "slower ⚠️" } else { "faster" }));
+            page.line(format_args!(
+                "| {} | {before} | {after} | {} |",
+                plain(&change.name),
+                if change.after > change.before { "slower ⚠️" } else { "faster" }
+            ));
         }
         page.line(format_args!(""));
     }
@@ -125,7 +132,9 @@ fn applications(page: &mut Page, report: &Report) {
             let end = if phase.done { "" } else { "did not end" };
             page.line(format_args!("| {} | {} | {} | {end} |", plain(&phase.step), time(phase.from), time(phase.milliseconds())));
         }
-        page.line(format_args!("\n| application | made | sync began | synced | healthy | took | repeated | |\n|---|---:|---:|---:|---:|---:|---:|---|"));
+        page.line(format_args!(
+            "\n| application | made | sync began | synced | healthy | took | repeated | |\n|---|---:|---:|---:|---:|---:|---:|---|"
+        ));
         for application in &report.applications {
             let at = |moment: Option<u64>| moment.map_or_else(|| "-".to_owned(), time);
             page.line(format_args!(
@@ -148,10 +157,11 @@ fn stand_ins(page: &mut Page, report: &Report) {
         return;
     }
     page.folded("Stood in for: results that are assumed, not seen", |page| {
-        page.line(format_args!("| what | by | objects |\n|---|---|---|"));
+        page.line(format_args!("| what | in the place of | objects | Secrets made up |\n|---|---|---|---|"));
         for stand_in in &report.stand_ins {
-            let objects = stand_in.objects.iter().map(|object| plain(object)).collect::<Vec<_>>().join(", ");
-            page.line(format_args!("| {} | {} | {objects} |", plain(&stand_in.what), plain(&stand_in.by)));
+            let listed = |names: &[String]| names.iter().map(|name| plain(name)).collect::<Vec<_>>().join(", ");
+            let (objects, secrets) = (listed(&stand_in.objects), listed(&stand_in.secrets));
+            page.line(format_args!("| {} | {} | {objects} | {secrets} |", plain(&stand_in.what), plain(&stand_in.by)));
         }
     });
 }
@@ -161,10 +171,21 @@ fn conditions(page: &mut Page, report: &Report) {
         page.line(format_args!("- commit `{}` of {}, branch `{}`", code(&report.commit), plain(&report.repository), code(&report.branch)));
         let versions: Vec<String> = report.versions.iter().map(|(name, version)| format!("{} {}", plain(name), plain(version))).collect();
         page.line(format_args!("- gitops-bootstrap {}; in the sandbox: {}", plain(&report.tool), versions.join(", ")));
-        page.line(format_args!("- on {} with {}; {} to start the sandbox are not counted", plain(&report.machine.system), text::count(report.machine.processors, "processor"), time(report.sandbox_milliseconds)));
+        page.line(format_args!(
+            "- on {} with {}; {} to start the sandbox are not counted",
+            plain(&report.machine.system),
+            text::count(report.machine.processors, "processor"),
+            time(report.sandbox_milliseconds)
+        ));
         page.line(format_args!("- not rehearsed:"));
         report.not_rehearsed.iter().for_each(|what| page.line(format_args!("  - {}", plain(what))));
     });
+}
+
+fn list(page: &mut Page, title: &str, items: &[String]) {
+    if !items.is_empty() {
+        page.folded(title, |page| items.iter().for_each(|item| page.line(format_args!("- {}", plain(item)))));
+    }
 }
 
 /// Text from outside in a line of Markdown, as nothing but text (GitHub Flavored Markdown Spec, 2.4: backslash escapes).
