@@ -65,7 +65,7 @@ fn heading(report: &Report, look: Look) -> Vec<Line> {
 }
 
 fn section(title: &str) -> [Line; 2] {
-    [Line::new(), Line::new().with(Paint::Strong, format!("  {title}"))]
+    [Line::new(), Line::new().with(Paint::Strong, format!("  {title}")).hanging(2)]
 }
 
 fn obstacles(report: &Report, look: Look) -> Vec<Line> {
@@ -114,7 +114,8 @@ fn longest(report: &Report, look: Look) -> Vec<Line> {
         let share = usize::try_from(took * room as u64 / most).unwrap_or(room).max(1);
         let retried = if application.retries > 0 { format!(", repeated {} times", application.retries) } else { String::new() };
         let line = Line::new().plain(format!("{:>TIME$}  ", time(*took))).plain(format!("{}{retried} ", application.name)).pad(TIME + 36);
-        lines.push(line.with(Paint::Busy, look.either("━", "=").repeat(share)));
+        let bar = if look.width >= TIME + 50 { look.either("━", "=").repeat(share) } else { String::new() };
+        lines.push(line.with(Paint::Busy, bar));
     }
     lines
 }

@@ -28,35 +28,28 @@ pub struct Link {
 /// For each Application by name, those that define kinds it uses.
 pub type Needs = BTreeMap<String, BTreeSet<String>>;
 
-/// The path from the beginning to the Application that was well last, and on to the end of the last step. Without an Application that is
-/// well, it is the steps.
+/// The steps that wait for Applications; the time of one is that of the Application which was well last in it.
+const WAITING: [&str; 2] = ["gates", "converge"];
+
+/// The path from the beginning to the end of the last step: steps, and within those that wait the Applications that were waited for.
 pub fn critical_path(phases: &[Phase], applications: &[ApplicationTimes], needs: &Needs) -> Vec<Link> {
-    let mut walk = Walk {
-        by_name: applications.iter().map(|application| (application.name.as_str(), application)).collect(),
-        applications,
-        needs,
-        links: Vec::new(),
-    };
-    let (mut begin, mut end) = (None, None);
-    if let Some(last) = walk.last() {
-        end = last.healthy;
-        begin = Some(walk.back_from(last));
+    let by_name = applications.iter().map(|application| (application.name.as_str(), application)).collect();
+    let mut walk = Walk { by_name, applications, needs, links: Vec::new() };
+    let mut now = u64::MAX;
+    for phase in phases.iter().rev().filter(|phase| phase.from < phase.to) {
+        if phase.from >= now {
+            continue;
+        }
+        let end = phase.to.min(now);
+        let last = walk.last(phase.from, end).filter(|_| WAITING.contains(&phase.step.as_str()));
+        let begin = last.and_then(|last| last.healthy).unwrap_or(phase.from);
+        walk.links.push(Link { subject: phase.step.clone(), what: "step".to_owned(), from: begin, to: end });
+        now = last.map_or(begin, |last| walk.back_from(last));
     }
-    let mut links = steps(phases, 0, begin.unwrap_or(u64::MAX));
-    links.extend(walk.links.into_iter().rev());
-    if let Some(end) = end {
-        links.extend(steps(phases, end, u64::MAX));
-    }
+    let mut links = walk.links;
+    links.reverse();
     links.retain(|link| link.to.saturating_sub(link.from) >= SHORTEST);
     links
-}
-
-/// The steps as far as they lie within a time.
-fn steps(phases: &[Phase], from: u64, to: u64) -> Vec<Link> {
-    let within = phases.iter().filter(|phase| phase.to > from && phase.from < to);
-    within
-        .map(|phase| Link { subject: phase.step.clone(), what: "step".to_owned(), from: phase.from.max(from), to: phase.to.min(to) })
-        .collect()
 }
 
 /// A moment in the life of an Application.
@@ -77,11 +70,11 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    /// The Application that was well last; of those at the same time the one that nothing is below of.
-    fn last(&self) -> Option<&'a ApplicationTimes> {
+    /// The Application that was well last within a time; of those at the same moment the one that nothing is below of.
+    fn last(&self, after: u64, until: u64) -> Option<&'a ApplicationTimes> {
         self.applications
             .iter()
-            .filter(|application| application.healthy.is_some())
+            .filter(|application| application.healthy.is_some_and(|healthy| healthy > after && healthy <= until))
             .max_by_key(|application| (application.healthy, self.children(application).next().is_none()))
     }
 
@@ -100,7 +93,8 @@ impl<'a> Walk<'a> {
                 return now;
             }
             let Some((before, what)) = self.waited_for(at.0, at.1, now) else { return now };
-            let then = time(before.0, before.1).unwrap_or(now).min(now);
+            // A recovery makes some Applications before the one that Argo CD says has made them.
+            let Some(then) = time(before.0, before.1).filter(|then| *then <= now) else { return now };
             self.links.push(Link { subject: at.0.name.clone(), what, from: then, to: now });
             at = before;
         }
@@ -250,10 +244,26 @@ mod tests {
     }
 
     #[test]
+    fn gates_took_as_long_as_what_was_behind_them() {
+        let phases =
+            [phase("infrastructure", 0, 1000), phase("gates", 1000, 9000), phase("root-app", 9000, 9200), phase("converge", 9200, 15_000)];
+        let root = application("root", "", [9100, 9300, 9800, 14_800]);
+        let issuer = application("issuer", "root", [900, 1200, 3000, 8800]);
+        let web = application("web", "root", [9900, 10_000, 11_000, 14_700]);
+        assert_eq!(
+            told(&critical_path(&phases, &[root, issuer, web], &Needs::new())),
+            "0-900 infrastructure: step\n900-1200 issuer: is taken up by Argo CD\n1200-3000 issuer: sync\n3000-8800 issuer: its objects become healthy\n\
+             8800-9000 gates: step\n9000-9100 root-app: step\n9100-9300 root: is taken up by Argo CD\n9300-9900 web: is made by root\n\
+             9900-10000 web: is taken up by Argo CD\n10000-11000 web: sync\n11000-14700 web: its objects become healthy\n\
+             14700-14800 root: notices that web is well\n14800-15000 converge: step\n"
+        );
+    }
+
+    #[test]
     fn applications_that_name_each_other_end_it() {
         let left = application("left", "right", [1000, 1100, 1200, 5000]);
         let right = application("right", "left", [1000, 1100, 1200, 5000]);
-        assert!(critical_path(&[], &[left, right], &Needs::new()).len() < 9);
+        assert!(critical_path(&[phase("converge", 0, 6000)], &[left, right], &Needs::new()).len() < 9);
     }
 
     #[test]

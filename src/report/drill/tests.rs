@@ -108,7 +108,7 @@ fn a_slower_drill_says_what_became_slower() {
     slower.comparison = Some(Comparison::of(&recovered(), &slower));
     let screen = screen(&slower, 100);
     assert!(screen.contains("27 s → 50 s in all: slower, by more than noise"), "{screen}");
-    assert!(screen.contains("api: 1.5 s → 31 s") && !screen.contains("web: "), "{screen}");
+    assert!(screen.contains("api: 1.5 s → 31 s") && !screen.contains("\n    web: "), "{screen}");
     assert!(markdown(&slower).contains("| api | 1.5 s | 31 s | slower ⚠️ |"));
 }
 
