@@ -10,10 +10,12 @@ pub mod init;
 pub mod lint;
 pub mod man;
 pub mod new;
+pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod sandbox;
 pub mod status;
+pub mod unpack;
 
 use crate::cli::{Cli, Verb};
 pub use crate::context::Context;
@@ -29,6 +31,8 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
+        Verb::Pack(arguments) => pack::run(arguments, &context).await,
+        Verb::Unpack(arguments) => unpack::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
         Verb::Completions { shell } => {
             completions::run(shell);

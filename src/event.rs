@@ -111,6 +111,11 @@ pub enum Event {
     },
     /// A check found something, which may be allowed.
     Finding(Finding),
+    /// What a recovery has come to, also where it failed.
+    Evidence {
+        /// The evidence, as in the report.
+        recovery: serde_json::Value,
+    },
     /// The run is over and well.
     Finished {
         /// The verb's own result, for machines.

@@ -4,7 +4,9 @@ pub mod cause;
 pub mod compare;
 pub mod diagnosis;
 pub mod drill;
+pub mod losses;
 pub mod managed_fields;
+pub mod packing;
 pub mod plain_words;
 pub mod pod;
 pub mod prospect;
@@ -14,5 +16,6 @@ pub mod status;
 pub mod step;
 pub mod tiers;
 pub mod tree;
+pub mod trust;
 
 pub use step::{StepId, Verdict};

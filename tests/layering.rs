@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("steps", &["domain", "error", "event", "manifest", "plan", "ports"]),
     ("engine", &["domain", "error", "event", "plan", "steps"]),
     ("diagnose", &["domain", "error", "plan", "ports"]),
+    ("discover", &["domain", "error", "plan", "ports"]),
     ("render", &["adapters", "domain", "error", "event", "manifest"]),
     // The edges: the world, the sandbox, and people.
     ("adapters", &["domain", "error", "event", "ports"]),
@@ -38,6 +39,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "cli",
             "context",
             "diagnose",
+            "discover",
             "domain",
             "engine",
             "error",

@@ -45,6 +45,15 @@ pub struct Arguments {
     /// Name of the sandbox [default: drill-CLUSTER]
     #[arg(long, value_name = "NAME", help_heading = "Sandbox")]
     pub sandbox_name: Option<SandboxName>,
+    /// What opens the bundle. Without, what is in it is stood in for.
+    #[command(flatten)]
+    pub identities: super::identities::Identities,
+    /// Release the services although the gates of gitops.yaml do not hold
+    #[arg(long, help_heading = "Recovery")]
+    pub open_gates: bool,
+    /// Run the commands that the gates of gitops.yaml name on this machine, against the sandbox
+    #[arg(long, help_heading = "Recovery")]
+    pub run_commands: bool,
     /// Kill the recovery at a step, as `kill -9` would, and run it again: STEP, or STEP.before, STEP.sent or STEP.after
     #[arg(long, value_name = "STEP", help_heading = "Faults")]
     pub kill_at: Option<String>,

@@ -1,6 +1,7 @@
 //! `drill`: rehearses the recovery of a cluster in a sandbox, from the clone in this folder, and reports.
 
 mod ground;
+mod placeholders;
 mod recovery;
 mod reports;
 mod result;
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use self::ground::Ground;
+use self::placeholders::Placeholders;
 use self::recovery::{Rehearsal, rehearse};
 use super::Context;
 use super::bootstrap::{named_folder, started};
@@ -86,11 +88,21 @@ async fn within(
     ground.seed(folder, tree, context).await?;
     let target = target(&ground.name);
     let cluster = connect_to(&target, Some(ground.state.clone()), context, None).await?.cluster;
+    let placeholders = match opens_bundle(arguments) {
+        true => Placeholders::default(),
+        false => placeholders::make(&arguments.cluster, folder, &tree.commit, &cluster).await?,
+    };
     ground.switch(arguments.forge_down, context).await?;
     let rehearsal = rehearse(arguments, ground, tree, &cluster, context).await?;
     let mut report = report_of(arguments, tree, &ground.state, &rehearsal, preparation);
     result::look(&rehearsal, fleet, files, &ground.state, &cluster).await?.tell(&mut report);
+    placeholders.tell(&mut report);
     Ok(report)
+}
+
+/// Whether there is something at hand that opens the bundle.
+fn opens_bundle(arguments: &Arguments) -> bool {
+    !arguments.identities.files.is_empty() || arguments.identities.passphrase_file.is_some()
 }
 
 /// The sandbox as the target of a verb.
@@ -111,7 +123,7 @@ fn report_of(arguments: &Arguments, tree: &Tree, state: &State, rehearsal: &Rehe
         repository: tree.repository.to_string(),
         branch: tree.revision.clone(),
         commit: tree.commit.to_string(),
-        recovered: rehearsal.failure.is_none() && !rehearsal.gave_up,
+        recovered: rehearsal.recovered,
         milliseconds: crate::plan::drill::milliseconds(rehearsal.took),
         sandbox_milliseconds: crate::plan::drill::milliseconds(preparation),
         limit_milliseconds: arguments.max.map(crate::plan::drill::milliseconds),

@@ -4,3 +4,5 @@
 mod fleet;
 mod init;
 mod memory;
+mod recover;
+mod root_of_trust;

@@ -38,6 +38,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    /// What Argo CD says of Applications that do not come up.
+    statuses: BTreeMap<String, Value>,
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -83,6 +85,7 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -105,6 +108,39 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
+    pub(crate) fn set_status(&self, application: &str, status: Value) {
+        self.with(|state| match status {
+            Value::Null => state.statuses.remove(application),
+            status => state.statuses.insert(application.to_owned(), status),
+        });
+        if let Some(application) = self.of_kind("Application").iter().find(|object| object.name() == application) {
+            self.sync(application);
+        }
+    }
+
+    pub(crate) fn add_key(&self, id: u64, title: &str, seed: u8, last_used: Option<&str>) {
+        let key = pair(seed).public;
+        self.with(|state| {
+            let last_used = last_used.map(str::to_owned);
+            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used });
+        });
+    }
+
+    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
+        let objects = self.with(|state| state.objects.clone());
+        objects
+            .into_iter()
+            .filter(|(reference, _)| reference.resource.kind != "Lease")
+            .map(|(reference, object)| {
+                let mut value = object.into_value();
+                value["metadata"]["resourceVersion"] = Value::Null;
+                (reference, value)
+            })
+            .collect()
     }
 
     pub(crate) fn remove_keys(&self) {
@@ -191,12 +227,12 @@ impl Outside {
     }
 
     fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running) = self.with(|state| {
+        let (head, applications, reachable, running, status) = self.with(|state| {
             let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
             let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
             let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
             let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            (state.head.clone(), state.tree.applications.clone(), reachable, running)
+            (state.head.clone(), state.tree.applications.clone(), reachable, running, state.statuses.get(application.name()).cloned())
         });
         if !reachable || !running {
             return;
@@ -208,17 +244,20 @@ impl Outside {
             if let Some(fields) = value.as_object_mut() {
                 fields.remove("operation");
             }
-            value["status"] = json!({
-                "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
-                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+            value["status"] = status.unwrap_or_else(|| {
+                json!({
+                    "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
+                    "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+                })
             });
         });
-        if application.name() == "argocd-app-of-apps" {
-            for child in applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
-                let reference = child.object.reference();
-                if self.with(|state| !state.objects.contains_key(&reference)) {
-                    self.store(&reference, |value| merge(value, child.object.value()));
-                }
+        // An app-of-apps brings the Applications whose files are in its folder.
+        let folder = application.text("/spec/source/path");
+        let children = applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        for child in children.filter(|child| child.object.name() != application.name()) {
+            let reference = child.object.reference();
+            if self.with(|state| !state.objects.contains_key(&reference)) {
+                self.store(&reference, |value| merge(value, child.object.value()));
             }
         }
     }
@@ -246,11 +285,12 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) = labels.and_then(|labels| labels.split_once('=')).unwrap_or_default();
+        let (label, value) =
+            labels.map_or(("", None), |labels| labels.split_once('=').map_or((labels, None), |(label, value)| (label, Some(value))));
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label) == Some(value))
+            .filter(|object| label.is_empty() || object.label(label).is_some_and(|there| value.is_none_or(|value| value == there)))
             .collect())
     }
 
@@ -458,6 +498,11 @@ fn pair(seed: u8) -> KeyPair {
         public: PublicKey::from_openssh(&key.public_key().to_openssh().unwrap()).unwrap(),
         private: SecretString::from(private.to_string()),
     }
+}
+
+/// A private key that is the same in every run.
+pub(crate) fn private_key(seed: u8) -> String {
+    pair(seed).private.expose_secret().to_owned()
 }
 
 fn public_half(private: &str) -> Option<PublicKey> {

@@ -21,7 +21,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::Events;
 use crate::plan::diagnosis::verdict;
 use crate::plan::drill::{Phase, Timeline, milliseconds};
-use crate::plan::recovery::Recovery;
+use crate::plan::recovery::{End, Recovery};
 use crate::ports::Cluster as _;
 use crate::ports::cluster::{Change, ClusterError};
 use crate::settings::Environment;
@@ -45,8 +45,8 @@ pub(super) struct Rehearsal {
     pub(super) timeline: Timeline,
     /// Why it is not complete, in the recovery's own words.
     pub(super) failure: Option<Failure>,
-    /// Whether nothing moved any more, and it was stopped.
-    pub(super) gave_up: bool,
+    /// Whether everything came up. If not, and there is no failure, it was stopped because nothing moved any more, or what is left waits for a person.
+    pub(super) recovered: bool,
     /// The evidence of the recovery; none if it was refused.
     pub(super) evidence: Option<Recovery>,
 }
@@ -96,9 +96,11 @@ pub(super) async fn rehearse(
     if context.cancel.is_cancelled() {
         return Err(Failure::new(Kind::Interrupted, "the drill was interrupted"));
     }
+    let mut is_waiting = false;
     let (evidence, failure) = match outcome {
         Ok(evidence) => {
             let failure = evidence.failure.clone();
+            is_waiting = failure.is_none() && evidence.end != End::Converged;
             (Some(evidence), failure)
         }
         Err(failure) => (None, Some(failure)),
@@ -109,8 +111,9 @@ pub(super) async fn rehearse(
     {
         return Err(failure.clone());
     }
-    watch.catch_up(failure.is_none() && !gave_up, cluster).await;
-    Ok(Rehearsal { took, phases: record.phases(milliseconds(took)), timeline: watch.timeline, failure, gave_up, evidence })
+    let recovered = failure.is_none() && !gave_up && !is_waiting;
+    watch.catch_up(recovered, cluster).await;
+    Ok(Rehearsal { took, phases: record.phases(milliseconds(took)), timeline: watch.timeline, failure, recovered, evidence })
 }
 
 /// Whether a failure of the recovery says something of the repository, and not of the drill.
@@ -147,12 +150,15 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
             kill_at: None,
             timeout: arguments.timeout,
         },
+        bundle: None,
+        identities: arguments.identities.clone(),
+        without_bundle: !super::opens_bundle(arguments),
         report: None,
-        open_gates: false,
-        run_commands: false,
+        open_gates: arguments.open_gates,
+        run_commands: arguments.run_commands,
         prune_stale_key: Vec::new(),
         old_cluster_is_gone: true,
-        into_non_empty: false,
+        into_non_empty: true,
         new_identity: true,
         accept_loss: true,
     }
@@ -164,7 +170,13 @@ async fn run_killed(arguments: &Arguments, ground: &Ground, tree: &Tree, point: 
     let mut words: Vec<String> =
         ["recover", arguments.cluster.as_str(), "--sandbox", "--sandbox-name", ground.name.as_str()].map(str::to_owned).into();
     words.extend(["--commit", tree.commit.as_str(), "--kill-at", point, "--output", "json", "--yes"].map(str::to_owned));
-    words.extend(["--new-identity", "--accept-loss", "--old-cluster-is-gone"].map(str::to_owned));
+    words.extend(["--new-identity", "--accept-loss", "--old-cluster-is-gone", "--into-non-empty"].map(str::to_owned));
+    match super::opens_bundle(arguments) {
+        true => words.extend(arguments.identities.files.iter().flat_map(|file| ["--identity".to_owned(), file.display().to_string()])),
+        false => words.push("--without-bundle".to_owned()),
+    }
+    let agreed = [("--open-gates", arguments.open_gates), ("--run-commands", arguments.run_commands)];
+    words.extend(agreed.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));
     words.extend(arguments.api_flaky.into_iter().flat_map(|flakiness| ["--api-flaky".to_owned(), flakiness.to_string()]));
     words.extend(["--fleet".to_owned(), super::named_folder(context).display().to_string()]);
     words.extend(context.global.engine.iter().flat_map(|engine| ["--engine".to_owned(), engine.display().to_string()]));

@@ -38,7 +38,7 @@ pub(super) async fn look(
 ) -> Result<Found> {
     let tree = &fleet.reading.tree;
     let places = Places::of(files);
-    let recovered = rehearsal.failure.is_none() && !rehearsal.gave_up;
+    let recovered = rehearsal.recovered;
     let (mut obstacles, mut held_up) = (Vec::new(), Vec::new());
     if !recovered {
         let applications: Vec<(Application, Standing)> = rehearsal.timeline.last_seen();
