@@ -43,6 +43,9 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     }
     let (errors, warnings) = (report.count(Severity::Error), report.count(Severity::Warning));
     if errors > 0 || (arguments.strict && warnings > 0) {
+        if let Some(failure) = unrendered {
+            context.events.warn(failure.to_string(), failure.hints.into_iter().next());
+        }
         return Err(found(&report));
     }
     // A check that could not be made is none that was passed.

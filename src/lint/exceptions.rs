@@ -6,7 +6,7 @@ use super::draft::Draft;
 use super::glob::path_fits;
 use super::parsed::{Document, Parsed};
 use crate::domain::declaration::Allow;
-use crate::domain::{Finding, ObjectRef, RepositoryPath, Rule};
+use crate::domain::{Finding, RepositoryPath, Rule};
 use crate::manifest::declaration::FILE;
 
 /// The annotation: `RULE: REASON`, one a line.
@@ -15,7 +15,8 @@ pub(super) const ANNOTATION: &str = "gitops-bootstrap.io/allow";
 /// All exceptions, and which of them were of use.
 pub(super) struct Exceptions<'a> {
     listed: &'a [Allow],
-    annotated: BTreeMap<(RepositoryPath, ObjectRef), Vec<Annotated<'a>>>,
+    /// By file, since most files have none.
+    annotated: BTreeMap<RepositoryPath, Vec<Annotated<'a>>>,
     /// By number in `listed`.
     used: BTreeSet<usize>,
 }
@@ -38,17 +39,19 @@ impl<'a> Exceptions<'a> {
                 let (name, reason) = line.split_once(':').unwrap_or((line, ""));
                 let rule = name.trim().parse().map_err(|error| format!("`{}`: {error}", name.trim().escape_debug()));
                 let exception = Annotated { document, rule, reason: reason.trim(), is_used: false };
-                annotated.entry((document.file.clone(), document.object.reference())).or_default().push(exception);
+                annotated.entry(document.file.clone()).or_default().push(exception);
             }
         }
         Self { listed, annotated, used: BTreeSet::new() }
     }
 
-    /// Why a finding is allowed, if it is.
+    /// Why a finding is allowed, if it is. One that is about a file is allowed by any object in it.
     pub(super) fn reason(&mut self, finding: &Finding) -> Option<String> {
-        let of_object = finding.object.as_ref().and_then(|object| self.annotated.get_mut(&(finding.file.clone(), object.clone())));
-        let fits = |exception: &&mut Annotated<'_>| exception.rule.as_ref() == Ok(&finding.rule) && !exception.reason.is_empty();
-        if let Some(exception) = of_object.into_iter().flatten().find(fits) {
+        let is_about = |document: &Document<'_>| finding.object.as_ref().is_none_or(|object| *object == document.object.reference());
+        let fits = |exception: &&mut Annotated<'_>| {
+            exception.rule.as_ref() == Ok(&finding.rule) && !exception.reason.is_empty() && is_about(exception.document)
+        };
+        if let Some(exception) = self.annotated.get_mut(&finding.file).into_iter().flatten().find(fits) {
             exception.is_used = true;
             return Some(exception.reason.to_owned());
         }

@@ -287,68 +287,72 @@ fn owners(parsed: &Parsed<'_>, applications: &[Application<'_>]) -> Vec<Vec<usiz
     parsed.documents.iter().map(|document| owners_of(document.file)).collect()
 }
 
+/// The groups of the API server itself (k8s.io/api).
+const BUILT_IN_GROUPS: [&str; 23] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "extensions",
+    "flowcontrol.apiserver.k8s.io",
+    "internal.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+];
+
+/// The kinds in these groups that have no namespace (`kubectl api-resources --namespaced=false`), as far as people write them.
+const CLUSTER_WIDE_KINDS: [&str; 28] = [
+    "APIService",
+    "CSIDriver",
+    "CSINode",
+    "CertificateSigningRequest",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterTrustBundle",
+    "CustomResourceDefinition",
+    "DeviceClass",
+    "FlowSchema",
+    "IPAddress",
+    "IngressClass",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PriorityClass",
+    "PriorityLevelConfiguration",
+    "RuntimeClass",
+    "ServiceCIDR",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
+];
+
 /// Whether the API server, or Argo CD's own definitions, which are there before anything else, know a kind.
 pub(super) fn is_built_in(resource: &Resource) -> bool {
-    /// The groups of the API server itself (k8s.io/api).
-    const GROUPS: [&str; 8] = ["", "apps", "autoscaling", "batch", "extensions", "policy", "events.k8s.io", "internal.apiserver.k8s.io"];
-    const OF_KUBERNETES: [&str; 15] = [
-        "admissionregistration.k8s.io",
-        "apiextensions.k8s.io",
-        "apiregistration.k8s.io",
-        "authentication.k8s.io",
-        "authorization.k8s.io",
-        "certificates.k8s.io",
-        "coordination.k8s.io",
-        "discovery.k8s.io",
-        "flowcontrol.apiserver.k8s.io",
-        "networking.k8s.io",
-        "node.k8s.io",
-        "rbac.authorization.k8s.io",
-        "resource.k8s.io",
-        "scheduling.k8s.io",
-        "storage.k8s.io",
-    ];
-    let group = resource.group();
-    let of_argocd = group == "argoproj.io" && matches!(resource.kind.as_str(), "Application" | "ApplicationSet" | "AppProject");
-    GROUPS.contains(&group) || OF_KUBERNETES.contains(&group) || of_argocd
+    let of_argocd = matches!(resource.kind.as_str(), "Application" | "ApplicationSet" | "AppProject");
+    BUILT_IN_GROUPS.contains(&resource.group()) || (resource.group() == "argoproj.io" && of_argocd)
 }
 
-/// Whether a built-in kind has no namespace.
+/// Whether a kind is a built-in one that has no namespace.
 pub(super) fn is_cluster_wide(resource: &Resource) -> bool {
-    /// The kinds that `kubectl api-resources --namespaced=false` lists and that people write.
-    const KINDS: [&str; 21] = [
-        "APIService",
-        "CSIDriver",
-        "CSINode",
-        "CertificateSigningRequest",
-        "ClusterRole",
-        "ClusterRoleBinding",
-        "ClusterTrustBundle",
-        "CustomResourceDefinition",
-        "DeviceClass",
-        "FlowSchema",
-        "IngressClass",
-        "MutatingWebhookConfiguration",
-        "Namespace",
-        "Node",
-        "PersistentVolume",
-        "PriorityClass",
-        "PriorityLevelConfiguration",
-        "RuntimeClass",
-        "StorageClass",
-        "ValidatingWebhookConfiguration",
-        "VolumeAttachment",
-    ];
-    let kind = resource.kind.as_str();
-    KINDS.contains(&kind)
-        || matches!(
-            kind,
-            "ValidatingAdmissionPolicy"
-                | "ValidatingAdmissionPolicyBinding"
-                | "MutatingAdmissionPolicy"
-                | "MutatingAdmissionPolicyBinding"
-                | "ServiceCIDR"
-                | "IPAddress"
-                | "VolumeAttributesClass"
-        )
+    is_built_in(resource) && CLUSTER_WIDE_KINDS.contains(&resource.kind.as_str())
 }

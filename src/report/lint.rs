@@ -29,7 +29,7 @@ pub(super) fn report(report: &Report, look: Look) -> Vec<Line> {
 
 fn finding(finding: &Finding, look: Look) -> Vec<Line> {
     let indent = if look.width >= 60 { PLACE + 2 } else { 4 };
-    let place = Line::new().with(Paint::Faint, format!("  {}:{}", finding.line, finding.column)).pad(indent);
+    let place = Line::new().with(Paint::Faint, format!("  {}:{} ", finding.line, finding.column)).pad(indent);
     let object = finding.object.as_ref().map(|object| format!("{object}: ")).unwrap_or_default();
     vec![
         place

@@ -108,12 +108,12 @@ impl Fleet {
     }
 
     /// An app of staging whose Application has `new` in the place of `old`.
-    fn service(&mut self, name: &str, old: &str, new: &str) {
+    pub(crate) fn service(&mut self, name: &str, old: &str, new: &str) {
         self.app("staging", "services", name, name, 0);
         self.replace(&format!("rendered/staging/argocd/services/Application.{name}.yaml"), old, new);
     }
 
-    fn definition(&mut self, path: &str, group: &str, kind: &str, plural: &str) {
+    pub(crate) fn definition(&mut self, path: &str, group: &str, kind: &str, plural: &str) {
         self.write(
             path,
             format!(

@@ -236,3 +236,66 @@ fn every_rule_has_its_page_and_is_listed() {
     let (status, stdout, _) = Folder::of(&Fleet::clean()).run(env!("CARGO_BIN_EXE_gitops-bootstrap"), &["lint", "--rules"]);
     assert_eq!((status, stdout.lines().count()), (0, Rule::ALL.len()));
 }
+
+#[test]
+fn what_only_looks_like_a_fault_is_none() {
+    let mut fleet = Fleet::clean();
+    let web = "rendered/staging/services/web";
+    for (name, text) in [
+        // Made by others than whoever needs them.
+        (
+            "pods.yaml",
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: pod}\nspec:\n  containers: [{name: a, image: 'a:1', envFrom: [{secretRef: {name: sealed}}, {secretRef: {name: web-superuser}}, {secretRef: {name: everywhere}}]}]\n",
+        ),
+        ("sealed.yaml", "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: sealed}\nspec: {encryptedData: {a: b}}\n"),
+        (
+            "external.yaml",
+            "apiVersion: external-secrets.io/v1\nkind: ClusterExternalSecret\nmetadata: {name: all}\nspec: {externalSecretName: everywhere}\n",
+        ),
+        ("encrypted.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: encrypted}\ndata: {a: ENC}\nsops: {mac: b}\n"),
+        // Named by the API server, and a list of two.
+        ("hook.yaml", "apiVersion: batch/v1\nkind: Job\nmetadata: {generateName: migrate-}\nspec: {}\n"),
+        (
+            "list.yaml",
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: one}}\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: two}}\n",
+        ),
+        // Of the same name, in another namespace.
+        ("other.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: operator}\nspec: {}\n"),
+    ] {
+        fleet.write(&format!("{web}/{name}"), text);
+    }
+    let definitions = "rendered/staging/infrastructure/operator";
+    for (group, kind, plural) in [("bitnami.com", "SealedSecret", "sealedsecrets"), ("external-secrets.io", "ClusterExternalSecret", "all")]
+    {
+        fleet.definition(&format!("{definitions}/{plural}.yaml"), group, kind, plural);
+    }
+    fleet.replace(&format!("{definitions}/sealedsecrets.yaml"), "name: v1,", "name: v1alpha1,");
+    // A chart from elsewhere at one version, a repository with a credential, and one that anybody may read.
+    let elsewhere = [
+        (
+            "chart",
+            "repoURL: git@github.com:acme/fleet.git\n    targetRevision: main\n    path: rendered/staging/services/chart",
+            "repoURL: https://charts.example.com\n    chart: redis\n    targetRevision: 1.2.3",
+        ),
+        (
+            "private",
+            "repoURL: git@github.com:acme/fleet.git\n    targetRevision: main",
+            "repoURL: git@github.com:acme/private.git\n    targetRevision: v1.2.3",
+        ),
+        (
+            "public",
+            "repoURL: git@github.com:acme/fleet.git\n    targetRevision: main",
+            "repoURL: https://github.com/acme/public.git\n    targetRevision: release-1.2.3",
+        ),
+        ("patient", "limit: -1", "limit: 30"),
+    ];
+    for (name, old, new) in elsewhere {
+        fleet.service(name, old, new);
+    }
+    fleet.write(
+        "rendered/staging/infrastructure/argocd/credential.yaml",
+        "apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: private, namespace: argocd}\nspec:\n  encryptedData: {a: b}\n  template: {metadata: {labels: {argocd.argoproj.io/secret-type: repository}}}\n",
+    );
+    fleet.replace("rendered/staging/argocd/infrastructure/Application.argocd.yaml", "sync-wave: \"-10\"", "sync-wave: \"1\"");
+    assert_eq!(fleet.lint().findings, []);
+}

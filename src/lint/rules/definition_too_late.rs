@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::lint::draft::Draft;
-use crate::lint::view::Cluster;
+use crate::lint::view::{Cluster, is_built_in};
 
 pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
     let mut definitions = BTreeMap::new();
@@ -16,13 +16,16 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
     let mut drafts: BTreeMap<_, Draft<'a>> = BTreeMap::new();
     for (document, application) in cluster.objects() {
         let resource = document.object.resource();
+        if is_built_in(&resource) {
+            continue;
+        }
         let Some((definition, definer)) = definitions.get(&(resource.group(), resource.kind.as_str())) else { continue };
         let is_same_application = std::ptr::eq(definer.document, application.document);
         let is_late = match cluster.order((definition, definer), (document, application)) {
             Ordering::Less => false,
             // Within an Application, definitions come first.
             Ordering::Equal => !is_same_application && !application.never_gives_up(),
-            Ordering::Greater => !crate::lint::view::is_built_in(&resource),
+            Ordering::Greater => true,
         };
         if is_late {
             let by = if is_same_application {

@@ -23,20 +23,20 @@ fn mutable(source: &Source<'_>, branch: &str) -> Option<(String, String)> {
     if is_commit(revision) {
         return None;
     }
+    let tag = revision.strip_prefix("refs/tags/").unwrap_or(revision);
     if source.is_own {
         let followed = revision.strip_prefix("refs/heads/").unwrap_or(revision);
         let what = match revision {
             "" | "HEAD" => "follows whatever branch is the default one".to_owned(),
             _ => format!("follows `{shown}`"),
         };
-        return (followed != branch)
-            .then(|| (format!("{what}, and the tree follows `{branch}`"), format!("write `targetRevision: {branch}`")));
+        let is_mutable = followed != branch && !ends_in_version(tag);
+        return is_mutable.then(|| (format!("{what}, and the tree follows `{branch}`"), format!("write `targetRevision: {branch}`")));
     }
     if source.value.get("chart").is_some() || source.text("repoURL").is_some_and(|url| url.starts_with("oci://")) {
         let hint = "write one version in full, as in `1.2.3`".to_owned();
         return (!is_version(revision)).then(|| (format!("takes any chart that fits `{shown}`"), hint));
     }
-    let tag = revision.strip_prefix("refs/tags/").unwrap_or(revision);
     let hint = "write a tag with a version, or a commit".to_owned();
     let what = if matches!(revision, "" | "HEAD") {
         "whatever branch is the default one".to_owned()

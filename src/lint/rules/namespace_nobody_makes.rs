@@ -45,7 +45,7 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
 /// The namespace that an object goes to, and whether it names it itself.
 fn namespace<'a>(document: &'a Document<'_>, application: &'a Application<'_>) -> Option<(&'a str, bool)> {
     let resource = document.object.resource();
-    if is_built_in(&resource) && is_cluster_wide(&resource) {
+    if is_cluster_wide(&resource) {
         return None;
     }
     match document.object.namespace() {

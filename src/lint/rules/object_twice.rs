@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::lint::draft::Draft;
-use crate::lint::view::{Cluster, is_built_in, is_cluster_wide};
+use crate::lint::view::{Cluster, is_cluster_wide};
 
 pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
@@ -22,7 +22,7 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
         }
         let Some(application) = owners.first().map(|&owner| &cluster.applications[owner]) else { continue };
         let resource = document.object.resource();
-        let is_global = is_built_in(&resource) && is_cluster_wide(&resource);
+        let is_global = is_cluster_wide(&resource);
         let namespace = if is_global { None } else { document.object.namespace().or_else(|| application.namespace()) };
         // The version plays no part: the API server stores one object.
         let key = (resource.group().to_owned(), resource.kind, namespace, document.object.name());

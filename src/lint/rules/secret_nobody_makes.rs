@@ -19,12 +19,14 @@ struct Makers<'a> {
     secrets: BTreeSet<(&'a str, &'a str)>,
     /// Namespace and text of everything that a custom resource says: its controller may make a Secret of that name.
     texts: BTreeSet<(&'a str, &'a str)>,
+    /// What custom resources for the whole cluster say: theirs may be in any namespace.
+    anywhere: BTreeSet<&'a str>,
     /// Namespace and name of custom resources: many controllers make Secrets that begin with it.
     names: BTreeSet<(&'a str, &'a str)>,
 }
 
 pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
-    let mut makers = Makers { secrets: BTreeSet::new(), texts: BTreeSet::new(), names: BTreeSet::new() };
+    let mut makers = Makers { secrets: BTreeSet::new(), texts: BTreeSet::new(), anywhere: BTreeSet::new(), names: BTreeSet::new() };
     for (document, application) in cluster.objects() {
         let object = &document.object;
         let namespace = object.namespace().or_else(|| application.namespace()).unwrap_or_default();
@@ -32,11 +34,13 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
             makers.secrets.insert((namespace, object.name()));
         } else if !is_built_in(&object.resource()) {
             makers.names.insert((namespace, object.name()));
-            object.at("/spec").into_iter().for_each(|spec| {
+            // By custom, as in ClusterExternalSecret.
+            let is_for_all = object.kind().starts_with("Cluster") && object.namespace().is_none();
+            if let Some(spec) = object.at("/spec") {
                 texts(spec, &mut |text| {
-                    makers.texts.insert((namespace, text));
-                })
-            });
+                    let _is_new = if is_for_all { makers.anywhere.insert(text) } else { makers.texts.insert((namespace, text)) };
+                });
+            }
         }
     }
     let mut drafts: BTreeMap<(String, String), Draft<'a>> = BTreeMap::new();
@@ -61,7 +65,7 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
 impl Makers<'_> {
     fn make(&self, namespace: &str, name: &str) -> bool {
         let of_argocd = namespace == ARGOCD_NAMESPACE && OF_ARGOCD.contains(&name);
-        let is_named = self.secrets.contains(&(namespace, name)) || self.texts.contains(&(namespace, name));
+        let is_named = self.secrets.contains(&(namespace, name)) || self.texts.contains(&(namespace, name)) || self.anywhere.contains(name);
         // `web` makes `web`, `web-app` and `web-superuser`.
         let ends = name.match_indices('-').map(|(end, _)| end).chain([name.len()]);
         of_argocd || is_named || ends.into_iter().any(|end| self.names.contains(&(namespace, &name[..end])))
