@@ -1,71 +1,27 @@
 //! Stand-ins for controllers that cannot run in a sandbox.
 
 use std::fs;
-use std::io::{BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
-use gitops_bootstrap::sandbox::State;
 use serde_json::{Value, json};
 
-use crate::support::{Home, Slots, engine, eventually};
+use crate::support::{Home, TestSandbox, engine, eventually};
 
 /// How long an object may wait for its stand-in.
 const SOON: Duration = Duration::from_secs(30);
 
-/// A sandbox in the home folder that ends when it is dropped.
-struct Sandbox {
-    child: Child,
-    state: State,
-    _slots: Slots,
+/// What was stood in for, by the log.
+fn log(sandbox: &TestSandbox) -> Vec<Value> {
+    let text = fs::read_to_string(sandbox.state.stand_in_log.as_ref().unwrap()).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-impl Sandbox {
-    fn start(home: &Home, arguments: &[&str]) -> Self {
-        let slots = Slots::take(1);
-        let mut child = command(home, &[&["up"], arguments].concat()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let output = serde_json::Deserializer::from_reader(BufReader::new(child.stdout.take().unwrap()));
-        let state = output.into_iter().next().unwrap().unwrap();
-        Self { child, state, _slots: slots }
-    }
-
-    /// The log of what was stood in for.
-    fn log(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.state.stand_in_log.as_ref().unwrap()).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-}
-
-impl Drop for Sandbox {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ended = self.child.wait();
-    }
-}
-
-/// A command of the engine for the sandbox in the home folder.
-#[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn command(home: &Home, arguments: &[&str]) -> Command {
-    let mut command = Command::new(engine());
-    let (first, rest) = arguments.split_first().unwrap();
-    command.arg(first).arg("--folder").arg(home.sandbox_folder("default")).args(rest);
-    command.env_clear().env("HOME", home.path()).env("PATH", std::env::var_os("PATH").unwrap_or_default()).current_dir(home.path());
-    command
-}
-
-fn apply(home: &Home, objects: &[Value]) {
-    let mut child = command(home, &["kubectl", "--", "apply", "--server-side", "-f", "-"]).stdin(Stdio::piped()).spawn().unwrap();
-    let mut input = child.stdin.take().unwrap();
-    objects.iter().for_each(|object| writeln!(input, "---\n{object}").unwrap());
-    drop(input);
-    assert!(child.wait().unwrap().success(), "{objects:?}");
-}
-
-fn get(home: &Home, arguments: &[&str]) -> Option<Value> {
-    let output = command(home, &[&["kubectl", "--", "get", "-o", "json"], arguments].concat()).output().unwrap();
-    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+fn apply(sandbox: &TestSandbox, objects: &[Value]) {
+    let path = sandbox.home().path().join("objects.yaml");
+    fs::write(&path, objects.iter().map(|object| format!("---\n{object}\n")).collect::<String>()).unwrap();
+    sandbox.kubectl(&["apply", "--server-side", "--filename", path.to_str().unwrap()]);
 }
 
 /// A definition of a kind with any content.
@@ -81,10 +37,10 @@ fn is_ready(object: &Value) -> bool {
     conditions.is_some_and(|all| all.iter().any(|condition| condition["type"] == "Ready" && condition["status"] == "True"))
 }
 
-/// Waits until the object is there and Ready.
+/// Waits until the object is as it should be.
 #[track_caller]
-fn ready(home: &Home, arguments: &[&str]) {
-    eventually(&format!("{arguments:?} Ready"), SOON, || get(home, arguments).filter(is_ready).map(drop));
+fn becomes(sandbox: &TestSandbox, kind: &str, name: &str, holds: impl Fn(&Value) -> bool) {
+    eventually(&format!("{kind} {name} as its controller would have it"), SOON, || holds(&sandbox.get(&[kind, name])).then_some(()));
 }
 
 fn stages(folder: &Path, text: &str) {
@@ -96,12 +52,12 @@ fn stages(folder: &Path, text: &str) {
 fn each_object_whose_controller_cannot_run_is_ready_and_named() {
     let home = Home::new();
     stages(&home.path().join("stages"), "stages:\n- apiVersion: example.org/*\n  kind: Thing\n  status: |\n    size: {{ .spec.size }}\n");
-    let sandbox = Sandbox::start(&home, &["--stand-ins", "default", "--stand-ins", "stages"]);
+    let sandbox = TestSandbox::start_with(home, &["--stand-ins", "default", "--stand-ins", "stages"]);
     assert!(sandbox.state.off.iter().any(|what| what == "admission webhooks"), "{:?}", sandbox.state);
 
     // The kinds come after the sandbox has started, as they do in a recovery.
     apply(
-        &home,
+        &sandbox,
         &[
             definition("cert-manager.io", "v1", "Certificate", "certificates", "Namespaced"),
             definition("cert-manager.io", "v1", "ClusterIssuer", "clusterissuers", "Cluster"),
@@ -110,11 +66,11 @@ fn each_object_whose_controller_cannot_run_is_ready_and_named() {
             definition("example.org", "v1", "Other", "others", "Namespaced"),
         ],
     );
-    command(&home, &["kubectl", "--", "wait", "--for=condition=Established", "crd", "--all"]).status().unwrap();
+    sandbox.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
     let named = |name: &str| json!({"name": name, "namespace": "default"});
     let object = |api_version: &str, kind: &str, spec: Value| json!({"apiVersion": api_version, "kind": kind, "metadata": named("web"), "spec": spec});
     apply(
-        &home,
+        &sandbox,
         &[
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": named("mine"), "stringData": {"key": "my own"}}),
             object("cert-manager.io/v1", "Certificate", json!({"secretName": "web-tls", "dnsNames": ["web.example.org"]})),
@@ -124,19 +80,15 @@ fn each_object_whose_controller_cannot_run_is_ready_and_named() {
             object("example.org/v1", "Other", json!({})),
         ],
     );
-    for kind in ["certificate", "externalsecret"] {
-        ready(&home, &[kind, "web"]);
-    }
-    ready(&home, &["clusterissuer", "letsencrypt"]);
-    eventually("the status of a person's own stage", SOON, || {
-        get(&home, &["thing", "web"]).filter(|thing| thing["status"]["size"] == 7).map(drop)
-    });
+    becomes(&sandbox, "certificate", "web", is_ready);
+    becomes(&sandbox, "externalsecret", "web", is_ready);
+    becomes(&sandbox, "clusterissuer", "letsencrypt", is_ready);
+    becomes(&sandbox, "thing", "web", |thing| thing["status"]["size"] == 7);
 
-    let secret = get(&home, &["secret", "web-tls"]).unwrap();
-    let key = base64::engine::general_purpose::STANDARD.decode(secret["data"]["tls.key"].as_str().unwrap()).unwrap();
-    assert!(String::from_utf8(key).unwrap().contains("PRIVATE KEY"));
-    let mine = get(&home, &["secret", "mine"]).unwrap();
-    assert_eq!(mine["data"]["key"], base64::engine::general_purpose::STANDARD.encode("my own"), "a Secret that was there was overwritten");
+    let base64 = base64::engine::general_purpose::STANDARD;
+    let key = sandbox.get(&["secret", "web-tls"])["data"]["tls.key"].as_str().map(|key| base64.decode(key).unwrap());
+    assert!(String::from_utf8(key.unwrap()).unwrap().contains("PRIVATE KEY"));
+    assert_eq!(sandbox.get(&["secret", "mine"])["data"]["key"], base64.encode("my own"), "a Secret that was there was overwritten");
 
     let entry = |api_version: &str, kind: &str, namespace: &str, name: &str, stand_in: &str| json!({"apiVersion": api_version, "kind": kind, "namespace": namespace, "name": name, "standIn": stand_in});
     let mut certificate = entry("cert-manager.io/v1", "Certificate", "default", "web", "cert-manager");
@@ -147,23 +99,24 @@ fn each_object_whose_controller_cannot_run_is_ready_and_named() {
         entry("external-secrets.io/v1", "ExternalSecret", "default", "web", "external-secrets"),
         entry("example.org/v1", "Thing", "default", "web", "mine"),
     ];
-    eventually("the log of all that was stood in for", SOON, || (sandbox.log().len() == expected.len()).then_some(()));
-    assert!(expected.iter().all(|entry| sandbox.log().contains(entry)), "{:#?}", sandbox.log());
+    eventually("the log of all that was stood in for", SOON, || (log(&sandbox).len() == expected.len()).then_some(()));
+    assert!(expected.iter().all(|entry| log(&sandbox).contains(entry)), "{:#?}", log(&sandbox));
 
     // A change of an object is a new generation, which is stood in for again, and told once.
-    apply(&home, &[object("example.org/v1", "Thing", json!({"size": 8}))]);
-    eventually("the status of the new generation", SOON, || {
-        get(&home, &["thing", "web"]).filter(|thing| thing["status"]["size"] == 8).map(drop)
-    });
-    assert_eq!(sandbox.log().len(), expected.len());
+    apply(&sandbox, &[object("example.org/v1", "Thing", json!({"size": 8}))]);
+    becomes(&sandbox, "thing", "web", |thing| thing["status"]["size"] == 8);
+    assert_eq!(log(&sandbox).len(), expected.len());
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
 fn a_stage_with_a_mistake_starts_nothing_and_is_named_with_its_place() {
     let home = Home::new();
     stages(&home.path().join("stages"), "stages:\n- apiVersion: example.org/v1\n  kind: Thing\n  stauts: |\n    a: b\n");
     for detach in [&[][..], &["--detach"]] {
-        let output = command(&home, &[&["up", "--stand-ins", "stages"], detach].concat()).output().unwrap();
+        let mut command = std::process::Command::new(engine());
+        command.args(["up", "--stand-ins", "stages", "--folder"]).arg(home.sandbox_folder("default")).args(detach);
+        let output = command.env_clear().current_dir(home.path()).output().unwrap();
         let words = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success() && words.contains("mine.yaml:4") && words.contains("stauts"), "{words}");
     }
@@ -172,7 +125,6 @@ fn a_stage_with_a_mistake_starts_nothing_and_is_named_with_its_place() {
 
 #[test]
 fn nobody_is_stood_in_for_unless_it_was_asked_for() {
-    let home = Home::new();
-    let sandbox = Sandbox::start(&home, &[]);
+    let sandbox = TestSandbox::shared();
     assert!(sandbox.state.stand_in_log.is_none() && sandbox.state.components.iter().all(|component| component.name != "stand-ins"));
 }

@@ -12,6 +12,7 @@ mod drill_example;
 mod drill_faults;
 mod drill_stopped;
 mod engine_build;
+mod engine_hosts;
 mod engine_loopback;
 mod engine_sealed_secrets;
 mod engine_sources;

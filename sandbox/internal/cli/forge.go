@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/forge"
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 )
 
 func newForge() *cobra.Command {
@@ -128,22 +128,10 @@ func sendSwitches(ctx context.Context, forge, token string, switches map[string]
 	if err != nil {
 		return nil, fmt.Errorf("encoding the switches: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, forge+"/_sandbox/switches", bytes.NewReader(body))
+	header := http.Header{"Authorization": {"Bearer " + token}}
+	answer, err := loopback.Ask(ctx, http.DefaultClient, "the forge", http.MethodPost, forge+"/_sandbox/switches", header, body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the forge: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("asking the forge: %w", err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the forge's answer: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the forge refuses the switches: %s", strings.TrimSpace(string(answer)))
+		return nil, err
 	}
 	return append(bytes.TrimSpace(answer), '\n'), nil
 }

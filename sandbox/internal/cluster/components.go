@@ -160,37 +160,33 @@ func (c *components) apiServer() supervisor.Component {
 }
 
 func (c *components) controllerManager() supervisor.Component {
-	return c.component(componentControllerManager, c.https(portControllerManager)+"/healthz", componentControllerManager,
-		"--kubeconfig="+c.folder.kubeconfigOf(identityControllerManager),
-		"--bind-address=127.0.0.1",
-		"--secure-port="+c.port(portControllerManager),
-		"--tls-cert-file="+c.pki("server.crt"),
-		"--tls-private-key-file="+c.pki("server.key"),
-		"--leader-elect=false",
+	return c.controller(componentControllerManager, portControllerManager, identityControllerManager,
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file="+c.pki("service-account.key"),
 		"--root-ca-file="+c.pki("ca.crt"),
 		"--cluster-signing-cert-file="+c.pki("ca.crt"),
 		"--cluster-signing-key-file="+c.pki("ca.key"),
-		// At the default of 20 a second this is what a tree of Applications waits for.
-		"--kube-api-qps=500",
-		"--kube-api-burst=1000",
-		"--profiling=false",
 	)
 }
 
 func (c *components) scheduler() supervisor.Component {
-	return c.component(componentScheduler, c.https(portScheduler)+"/healthz", componentScheduler,
-		"--kubeconfig="+c.folder.kubeconfigOf(identityScheduler),
+	return c.controller(componentScheduler, portScheduler, identityScheduler)
+}
+
+// controller is a part of Kubernetes that works on the API server, with its arguments beside those that all have.
+func (c *components) controller(name, port, identity string, arguments ...string) supervisor.Component {
+	return c.component(name, c.https(port)+"/healthz", append([]string{name,
+		"--kubeconfig=" + c.folder.kubeconfigOf(identity),
 		"--bind-address=127.0.0.1",
-		"--secure-port="+c.port(portScheduler),
-		"--tls-cert-file="+c.pki("server.crt"),
-		"--tls-private-key-file="+c.pki("server.key"),
+		"--secure-port=" + c.port(port),
+		"--tls-cert-file=" + c.pki("server.crt"),
+		"--tls-private-key-file=" + c.pki("server.key"),
 		"--leader-elect=false",
+		// At the default of 20 a second this is what a tree of Applications waits for.
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
 		"--profiling=false",
-	)
+	}, arguments...)...)
 }
 
 func (c *components) kwok() supervisor.Component {

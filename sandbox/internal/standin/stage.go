@@ -33,8 +33,14 @@ import (
 // Default is the name of the stages that the engine holds.
 const Default = "default"
 
-// realGroups are the groups whose controllers run in a sandbox, and must not be stood in for.
-var realGroups = []string{"argoproj.io", "bitnami.com"}
+// realKinds are those whose controllers run in a sandbox, and must not be stood in for, as KIND.GROUP.
+var realKinds = []string{"Application.argoproj.io", "ApplicationSet.argoproj.io", "AppProject.argoproj.io", "SealedSecret.bitnami.com"}
+
+// isReal says whether the controller of the kind runs in a sandbox.
+func isReal(apiVersion, kind string) bool {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	return slices.Contains(realKinds, kind+"."+group)
+}
 
 // A Stage says what objects of some kinds get.
 type Stage struct {
@@ -128,15 +134,14 @@ func parseStage(name string, node *yaml.Node) (*Stage, error) {
 	if err := node.Decode(stage); err != nil {
 		return nil, positioned(name, err)
 	}
-	group, _, versioned := strings.Cut(stage.APIVersion, "/")
 	var problem string
 	switch {
 	case stage.APIVersion == "" || stage.Kind == "" || stage.Status.content == "":
 		problem = "a stage needs apiVersion, kind and status"
-	case !versioned:
+	case !strings.Contains(stage.APIVersion, "/"):
 		problem = fmt.Sprintf("apiVersion is %q, expected GROUP/VERSION", stage.APIVersion)
-	case slices.Contains(realGroups, group):
-		problem = "the real controller of " + group + " runs in the sandbox"
+	case isReal(stage.APIVersion, stage.Kind):
+		problem = "the real controller of " + stage.Kind + " runs in the sandbox"
 	}
 	for _, pattern := range []string{stage.APIVersion, stage.Kind} {
 		if _, err := path.Match(pattern, ""); err != nil && problem == "" {
@@ -190,7 +195,7 @@ func positioned(name string, err error) error {
 
 // find returns the first stage that means the kind, or nil.
 func find(stages []*Stage, apiVersion, kind string) *Stage {
-	if group, _, _ := strings.Cut(apiVersion, "/"); slices.Contains(realGroups, group) {
+	if isReal(apiVersion, kind) {
 		return nil
 	}
 	for _, stage := range stages {
