@@ -251,6 +251,29 @@ async fn a_file_of_somebody_is_never_overwritten_unasked() {
 }
 
 #[test]
+fn the_workflows_drill_each_cluster_and_pin_whatever_they_use() {
+    let documents = scaffold::files(&choices()).unwrap();
+    let workflows: Vec<(&str, serde_json::Value)> = documents
+        .iter()
+        .filter(|document| document.path.as_str().starts_with(".github/workflows/"))
+        .map(|document| {
+            let name = document.path.as_str();
+            (name, yaml::parse_documents(&document.text, name).unwrap().pop().unwrap().value)
+        })
+        .collect();
+    let drill = &workflows.iter().find(|(name, _)| name.ends_with("/drill.yaml")).unwrap().1["jobs"]["drill"];
+    assert_eq!(drill["strategy"]["matrix"]["cluster"], serde_json::json!(["production", "staging"]));
+    assert_eq!(drill["env"]["CLUSTER"], "${{ matrix.cluster }}");
+    let jobs = workflows.iter().flat_map(|(_, workflow)| workflow["jobs"].as_object().unwrap().values());
+    let used: Vec<&str> = jobs.flat_map(|job| job["steps"].as_array().unwrap()).filter_map(|step| step["uses"].as_str()).collect();
+    for action in &used {
+        let (_, commit) = action.split_once('@').unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action} can become another one");
+    }
+    assert!(used.len() > 4, "{used:?}");
+}
+
+#[test]
 fn the_files_of_a_new_fleet() {
     let documents = scaffold::files(&choices()).unwrap();
     let text = |path: &str| documents.iter().find(|document| document.path.as_str() == path).unwrap().text.clone();
