@@ -5,6 +5,7 @@ pub mod bundle;
 pub mod declaration;
 pub mod decryptable;
 pub mod fields;
+pub mod places;
 pub mod projects;
 pub mod scaffold;
 pub mod sealed_secret;

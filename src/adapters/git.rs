@@ -7,14 +7,17 @@ use tokio::sync::OnceCell;
 
 use self::agent::Agent;
 pub use self::remote::GitRemote;
+pub use self::stand_in::StandIn;
 pub use self::worktree::GitWorktree;
 use super::process::{Output, ProcessError, Program, TOKEN_VARIABLES};
 use crate::ports::git::GitError;
 
 mod agent;
+pub mod copy;
 pub mod publish;
 mod remote;
 mod ssh;
+mod stand_in;
 mod worktree;
 
 /// The first version that knows `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_COUNT`, without which a clone's configuration could not be overruled.

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use super::Context;
 use super::ask::ask;
 use super::bootstrap::{
-    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, started, tell_facts, with_way_on, without_token,
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
-use crate::adapters::git::{GitRemote, GitWorktree};
+use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
 use crate::domain::declaration::{Flavour, Repository};
@@ -25,7 +25,7 @@ use crate::error::{Failure, Result};
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
+use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
@@ -143,7 +143,7 @@ async fn check(
     let tree = &fleet.reading.tree;
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let declaration = fleet.declaration.as_ref();
     let forge = forge(&arguments.run, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;

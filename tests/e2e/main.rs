@@ -7,6 +7,10 @@
 
 mod command_line;
 mod demo;
+mod drill_charts;
+mod drill_example;
+mod drill_faults;
+mod drill_stopped;
 mod engine_build;
 mod engine_hosts;
 mod engine_loopback;

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::deploy_key::{Api, api_is_down, ask, keep_if_it_opens};
-use crate::adapters::git::GitRemote;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
 use crate::commands::bootstrap::{
-    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote_head, tell_facts, without_token,
+    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts, without_token,
 };
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
@@ -21,7 +20,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
 use crate::plan::losses::losses;
 use crate::plan::recovery::{Loss, LossKind, StaleKey};
-use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
+use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
 use crate::steps::key_verify::by_stored_key;
@@ -55,7 +54,7 @@ pub(super) async fn check(
     let declaration = fleet.declaration.as_ref();
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(declaration)?;
     let allowed = Allowed { into_non_empty: arguments.into_non_empty, new_identity: arguments.new_identity };
 

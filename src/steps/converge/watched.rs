@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) next_try: Option<(i64, Instant)>,
     /// How often Argo CD has repeated the sync that runs.
     repeated: u32,
+    /// Since when it is synced and waits for the health of its objects, or when it was last looked at again because of that.
+    pub(super) resting: Option<Instant>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
     /// Whether it is as Git has it, and only the health of its objects is open.
@@ -83,6 +85,9 @@ impl Watched {
             let same = before.and_then(|known| known.next_try).filter(|(number, _)| *number == operation.retry_count);
             same.unwrap_or((operation.retry_count, Instant::now()))
         });
+        let is_resting = application.sync() == SyncStatus::Synced
+            && application.health() == HealthStatus::Progressing
+            && application.operation().is_none_or(|operation| !operation.is_running());
         let known = Known {
             state: verdict(&application, expected),
             has_error: application.errors().next().is_some(),
@@ -94,6 +99,7 @@ impl Watched {
             prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
             next_try,
             repeated: running.map_or(0, |operation| u32::try_from(operation.retry_count).unwrap_or(0)),
+            resting: is_resting.then(|| before.and_then(|known| known.resting).unwrap_or_else(Instant::now)),
             is_degraded: application.health() == HealthStatus::Degraded,
             is_synced: application.sync() == SyncStatus::Synced,
             parent: application.tracked_by.clone(),
@@ -170,6 +176,7 @@ impl Known {
             retry: Value::Null,
             prune: false,
             next_try: None,
+            resting: None,
             repeated: 0,
             is_degraded: false,
             is_synced: false,
