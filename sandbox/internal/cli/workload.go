@@ -12,6 +12,9 @@ import (
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/workload"
 )
 
+// resolverPath is where programs ask for the loopback address of a Service.
+const resolverPath = "/service"
+
 // newWorkload is the component that runs the processes behind pods.
 func newWorkload() *cobra.Command {
 	command := &cobra.Command{Use: "workload", Hidden: true, Args: cobra.NoArgs}
@@ -29,7 +32,8 @@ func newWorkload() *cobra.Command {
 			return fmt.Errorf("finding the engine itself: %w", err)
 		}
 		lines := log.New(os.Stderr, "", log.LstdFlags)
-		runner, err := workload.New(folder, *kubeconfig, executable, *host, func(line string) { lines.Println(line) })
+		resolver := fmt.Sprintf("http://127.0.0.1:%d%s", *port, resolverPath)
+		runner, err := workload.New(folder, *kubeconfig, executable, *host, resolver, func(line string) { lines.Println(line) })
 		if err != nil {
 			return err
 		}
@@ -39,9 +43,12 @@ func newWorkload() *cobra.Command {
 			return err
 		}
 		go func() {
-			_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
-				if !synced.Load() {
+			_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+				switch {
+				case !synced.Load():
 					writer.WriteHeader(http.StatusServiceUnavailable)
+				case request.URL.Path == resolverPath:
+					runner.Resolver().ServeHTTP(writer, request)
 				}
 			}))
 		}()
