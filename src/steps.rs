@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod projects;
 pub mod rollout;
 pub mod root_app;
+pub mod root_of_trust;
 pub mod secret_create;
 pub mod world;
 

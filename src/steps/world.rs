@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::faults::Faults;
 use crate::domain::tree::Tree;
-use crate::domain::{ClusterName, Commit, HostKeys, PublicKey};
+use crate::domain::{Bundle, ClusterName, Commit, HostKeys, PublicKey};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
 use crate::plan::StepId;
@@ -30,6 +30,8 @@ pub struct Wanted {
     pub facts: ClusterFacts,
     /// The pinned host keys.
     pub hosts: HostKeys,
+    /// The root of trust to restore; none where there is no bundle.
+    pub bundle: Option<Bundle>,
     /// Whether fields of other managers are taken over.
     pub take_ownership: bool,
     /// Whether our key is replaced where it may write.

@@ -32,6 +32,7 @@ fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnO
         commit,
         facts: facts(),
         hosts: fleet::hosts(),
+        bundle: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,
