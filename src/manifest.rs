@@ -3,8 +3,10 @@
 pub mod applications;
 pub mod declaration;
 pub mod fields;
+pub mod git_server;
 pub mod projects;
 pub mod scaffold;
 pub mod secrets;
+pub mod served;
 pub mod tree;
 pub mod yaml;

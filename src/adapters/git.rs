@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use self::agent::Agent;
+pub use self::pack::GitPacker;
 pub use self::remote::GitRemote;
 pub use self::worktree::GitWorktree;
 use super::process::{Output, ProcessError, Program, TOKEN_VARIABLES};
 use crate::ports::git::GitError;
 
 mod agent;
+mod pack;
 pub mod publish;
 mod remote;
 mod ssh;
