@@ -4,6 +4,7 @@ pub mod apply;
 pub mod converge;
 pub mod failures;
 pub mod faults;
+pub mod fleet_clone;
 pub mod install;
 pub mod key_register;
 pub mod key_verify;

@@ -18,10 +18,13 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
 use crate::plan::diagnosis::{State as Standing, verdict};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Forge, Remote};
+use crate::ports::{Forge, Remote, Worktree};
+use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
+use crate::steps::key_verify::head_by_stored_key;
+use crate::steps::world::Credential;
 
 /// The first event of a run.
 pub(super) fn started(verb: &'static str, cluster: Option<String>) -> Event {
@@ -64,6 +67,55 @@ pub(super) async fn remote_head(
         None => remote.branch_head_as_person(repository, branch).await,
     };
     head.ok().flatten()
+}
+
+/// Compares the clone with what the remote serves, and notes the commit that the cluster will end up at. `head` is what the person's own access has
+/// shown; where it could not, the deploy key that the cluster has and the forge's API are asked. If nothing can tell yet, the clone is compared once the
+/// deploy key works.
+pub(super) async fn compare_clone(
+    world: &World,
+    worktree: Arc<dyn Worktree>,
+    fleet: &Fleet,
+    head: Option<Commit>,
+    named: Option<&Commit>,
+    context: &Context,
+) -> Result<()> {
+    let head = match head {
+        Some(head) => Some(head),
+        None => head_by_other_access(world).await?,
+    };
+    let clone = preflight::clone_of(worktree, fleet);
+    let commit = preflight::check_clone(&clone, fleet, head.as_ref(), named).await?;
+    if head.is_none() && named.is_none() {
+        world.note_uncompared(clone);
+        context.events.warn(not_asked(world), None);
+    }
+    if commit != fleet.reading.tree.commit {
+        world.note_commit(commit);
+    }
+    Ok(())
+}
+
+/// The commit that the remote serves, asked with the deploy key that the cluster has, or else by the forge's API with the token; none if neither can tell.
+async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
+    if let Some(head) = head_by_stored_key(world).await? {
+        return Ok(Some(head));
+    }
+    let Some(forge) = &world.forge else { return Ok(None) };
+    // A token need not read what is in the repository to manage its keys.
+    Ok(forge.branch_head(&world.wanted.tree.revision).await.ok().flatten())
+}
+
+/// What is said if nothing can tell what the remote serves.
+fn not_asked(world: &World) -> String {
+    let repository = &world.wanted.tree.repository;
+    let asked = format!("{repository} cannot be asked with your own access, nor by the API");
+    match world.credential() {
+        Some(Credential::Other(what)) => {
+            format!("{asked}, and Argo CD uses {what}: whether the clone is what it serves is not checked")
+        }
+        _ => format!("{asked}: whether the clone is what it serves is checked once the deploy key works, before Argo CD is touched"),
+    }
 }
 
 /// The forge's API with the token that was found, or none if there is no token or the key is to be registered by hand.

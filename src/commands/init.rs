@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::ask::ask;
 use super::bootstrap::{
-    confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
@@ -26,11 +26,10 @@ use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, KeyMaker, Remote};
+use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
-use crate::steps::key_verify::head_by_stored_key;
 use crate::steps::world::{Wanted, interrupted};
 
 /// The cluster of a demo fleet, if none was named.
@@ -70,15 +69,15 @@ async fn look(
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
     let deadline = Instant::now() + arguments.run.timeout;
-    let worktree = GitWorktree::new(folder);
+    let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
-        preflight::load(&worktree, name, arguments.run.commit.as_ref()),
+        preflight::load(worktree.as_ref(), name, arguments.run.commit.as_ref()),
         connect_to(&arguments.run.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, name, &worktree, fleet, &connected, deadline).await?;
+    let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
@@ -137,7 +136,7 @@ async fn check(
     arguments: &Arguments,
     context: &Context,
     name: &ClusterName,
-    worktree: &GitWorktree,
+    worktree: Arc<dyn Worktree>,
     fleet: Fleet,
     connected: &Connected,
     deadline: Instant,
@@ -193,22 +192,6 @@ async fn check(
         Arc::new(faults(&arguments.run)?),
         wanted,
     );
-    let head = match head {
-        Some(head) => Some(head),
-        None => head_by_stored_key(&world).await?,
-    };
-    if head.is_none() {
-        context.events.warn(
-            format!(
-                "{} cannot be asked with your own access: whether the clone is what it serves is seen once the deploy key works",
-                tree.repository
-            ),
-            None,
-        );
-    }
-    let commit = preflight::check_clone(worktree, &fleet, head.as_ref(), arguments.run.commit.as_ref()).await?;
-    if commit != tree.commit {
-        world.note_commit(commit);
-    }
+    compare_clone(&world, worktree, &fleet, head, arguments.run.commit.as_ref(), context).await?;
     Ok(world)
 }

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::bootstrap::{
-    applications, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+    applications, compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on,
+    without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use crate::adapters::git::{GitRemote, GitWorktree};
@@ -19,7 +20,7 @@ use crate::event::{Event, Outcome, PlannedStep};
 use crate::plan::StepId;
 use crate::plan::recovery::{ApplicationEvidence, End, FORMAT, KeyEvidence, Phase, Recovery, Target};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, KeyMaker, Remote};
+use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
@@ -67,15 +68,15 @@ async fn look(
     sandbox: Option<State>,
     deadline: Instant,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
-    let worktree = GitWorktree::new(folder);
+    let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
-        preflight::load(&worktree, &arguments.cluster, arguments.run.commit.as_ref()),
+        preflight::load(worktree.as_ref(), &arguments.cluster, arguments.run.commit.as_ref()),
         connect_to(&arguments.run.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, &worktree, fleet, &connected, deadline).await?;
+    let world = check(arguments, context, worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::RECOVER, &world).await?;
     Ok((world, connected, planned))
 }
@@ -84,7 +85,7 @@ async fn look(
 async fn check(
     arguments: &Arguments,
     context: &Context,
-    worktree: &GitWorktree,
+    worktree: Arc<dyn Worktree>,
     fleet: Fleet,
     connected: &Connected,
     deadline: Instant,
@@ -115,11 +116,10 @@ async fn check(
     let remote_head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
     let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
     tell_facts(&facts, tree.commit.short(), context);
-    let commit = preflight::check_clone(worktree, &fleet, head.as_ref(), flags.commit.as_ref()).await?;
     let wanted = Wanted {
         cluster: arguments.cluster.clone(),
         tree: tree.clone(),
-        commit,
+        commit: tree.commit.clone(),
         facts,
         hosts,
         bundle: None,
@@ -129,7 +129,7 @@ async fn check(
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
-    Ok(World::new(
+    let world = World::new(
         Arc::new(cluster.clone()) as Arc<dyn Cluster>,
         forge,
         remote,
@@ -139,7 +139,9 @@ async fn check(
         deadline,
         Arc::new(faults(flags)?),
         wanted,
-    ))
+    );
+    compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
+    Ok(world)
 }
 
 /// What the run came to.

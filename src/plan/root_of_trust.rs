@@ -96,10 +96,7 @@ mod tests {
     #[test]
     fn what_a_controller_adds_to_its_own_secret_is_no_difference() {
         assert_eq!(standing(json!({"a": "1"}), &object(json!({"a": "1", "b": "2"}))), Standing::Same);
-        assert_eq!(
-            standing(json!({"a": "1", "b": "2"}), &object(json!({"b": "2"}))),
-            Standing::Incomplete(vec!["data.a".to_owned()])
-        );
+        assert_eq!(standing(json!({"a": "1", "b": "2"}), &object(json!({"b": "2"}))), Standing::Incomplete(vec!["data.a".to_owned()]));
     }
 
     #[test]
@@ -121,7 +118,9 @@ mod tests {
 
     #[test]
     fn completing_keeps_what_is_there() {
-        let live = Object::new(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}, "data": {"b": "Mg=="}})).unwrap();
+        let live =
+            Object::new(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a", "namespace": "b"}, "data": {"b": "Mg=="}}))
+                .unwrap();
         let wanted = Secret::read(&object(json!({"a": "1", "b": "other"}))).unwrap();
         let completed = completed(&wanted, &live).unwrap();
         assert_eq!(completed.at("/data"), Some(&json!({"a": "MQ==", "b": "Mg=="})));
