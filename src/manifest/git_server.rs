@@ -17,7 +17,7 @@ use crate::ports::git::PackedCommit;
 pub const NAME: &str = "gitops-bootstrap-git";
 
 /// The labels of all its objects, by which they are found and removed.
-pub const LABELS: &str = "app.kubernetes.io/managed-by=gitops-bootstrap,app.kubernetes.io/name=gitops-bootstrap-git";
+pub const LABELS: &str = "app.kubernetes.io/name=gitops-bootstrap-git,app.kubernetes.io/managed-by=gitops-bootstrap";
 
 /// Git's own port (git-daemon(1)).
 const PORT: u16 = 9418;
@@ -35,8 +35,7 @@ pub const LARGEST_PACK: usize = 960 << 10;
 pub const MOST_PACKS: usize = 64;
 
 /// The programs of Argo CD that read Git, by the label `app.kubernetes.io/name` of their pods.
-const READERS: [&str; 4] =
-    ["argocd-repo-server", "argocd-application-controller", "argocd-applicationset-controller", "argocd-server"];
+const READERS: [&str; 4] = ["argocd-repo-server", "argocd-application-controller", "argocd-applicationset-controller", "argocd-server"];
 
 /// The address of the repository, for Argo CD.
 pub fn address() -> RepositoryUrl {

@@ -11,7 +11,7 @@ use super::world::Credential;
 use super::{Step, World};
 use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{Object, ObjectRef};
+use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, How};
 use crate::plan::diagnosis::{State, verdict};
@@ -116,7 +116,7 @@ struct Watched {
 
 impl Watched {
     fn new(world: &World) -> Self {
-        let declared = world.wanted.tree.applications.iter();
+        let declared = world.followed().applications.iter();
         let declared: BTreeSet<ObjectRef> = declared
             .map(|application| ObjectRef::namespaced(ARGOCD_API_VERSION, "Application", ARGOCD_NAMESPACE, application.object.name()))
             .collect();
@@ -135,12 +135,12 @@ impl Watched {
 
     fn note(&mut self, world: &World, object: &Object) {
         let Ok(application) = Application::read(object) else { return };
-        let tree = &world.wanted.tree;
-        let commit = world.commit();
+        let tree = world.followed();
+        let commit = world.followed_commit();
         let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
         let before = self.applications.get(&object.reference());
         let known = Known {
-            state: verdict(&application, expected),
+            state: standing(world, &application, expected),
             has_error: application.errors().next().is_some(),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
@@ -266,6 +266,17 @@ fn sync_request(known: &Known) -> serde_json::Value {
         "retry": known.retry,
         "sync": {"prune": known.prune, "syncOptions": known.sync_options, "syncStrategy": {"hook": {}}},
     }})
+}
+
+/// How an Application stands. One that still goes to the place that the tree has left is not there yet, however well it is.
+fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
+    let left = world.left();
+    match verdict(application, expected) {
+        State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
+            State::Progressing { why: format!("it still takes its objects from {left}") }
+        }
+        state => state,
+    }
 }
 
 /// If the branch has moved since the run began, its new commit is the one that counts.

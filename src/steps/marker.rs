@@ -22,17 +22,22 @@ pub fn reference() -> ObjectRef {
     ObjectRef::namespaced("v1", "ConfigMap", ARGOCD_NAMESPACE, NAME)
 }
 
+/// The field with the commit that is served from the clone. It is there as long as Argo CD takes the tree from the clone.
+pub const SERVED_COMMIT: &str = "servedCommit";
+
 /// What the record says, apart from the time.
-fn record(world: &World) -> [(&'static str, String); 6] {
+fn record(world: &World) -> Vec<(&'static str, String)> {
     let wanted = &world.wanted;
-    [
+    let served = world.served.as_ref().map(|served| (SERVED_COMMIT, served.tree.commit.to_string()));
+    let record = [
         ("cluster", wanted.cluster.to_string()),
         ("repository", wanted.tree.repository.to_string()),
         ("commit", world.commit().to_string()),
         ("toolVersion", env!("CARGO_PKG_VERSION").to_owned()),
         ("argocdVersion", wanted.tree.argocd_version().unwrap_or_default()),
         ("identity", wanted.facts.identity.kube_system_uid.clone()),
-    ]
+    ];
+    record.into_iter().chain(served).collect()
 }
 
 impl Step for Marker {
@@ -50,11 +55,14 @@ impl Step for Marker {
         let Some(marker) = seen else {
             return Ok(Verdict::Needed { because: "there is none".to_owned(), changes: vec![reference().to_string()] });
         };
-        let different: Vec<&str> = record(world)
+        let mut different: Vec<&str> = record(world)
             .into_iter()
             .filter(|(name, text)| marker.text(&format!("/data/{name}")) != Some(text))
             .map(|(name, _)| name)
             .collect();
+        if world.served.is_none() && marker.text(&format!("/data/{SERVED_COMMIT}")).is_some() {
+            different.push(SERVED_COMMIT);
+        }
         Ok(if different.is_empty() {
             Verdict::satisfied(format!("commit {}", world.commit().short()))
         } else {
