@@ -25,5 +25,5 @@ func main() {
 			os.Exit(run())
 		}
 	}
-	os.Exit(cli.Execute(cli.Programs{Versions: component.Versions(), Kubectl: component.Kubectl}))
+	os.Exit(cli.Execute(cli.Programs{Versions: component.Versions(), Kubectl: component.Kubectl, Render: component.Render}))
 }

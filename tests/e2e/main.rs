@@ -8,6 +8,8 @@
 mod command_line;
 mod demo;
 mod engine_build;
+mod engine_loopback;
+mod engine_sealed_secrets;
 mod engine_sources;
 mod fleet_render;
 mod init_by_flags;

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestThePinsMatchTheModulesOfGoMod(t *testing.T) {
 
 func TestVersionsAreStamped(t *testing.T) {
 	flags, err := linkerFlags(func(module string) (string, error) {
-		return map[string]string{"k8s.io/kubernetes": "v1.36.1", argocdModule: "v3.5.7"}[module], nil
+		return map[string]string{"k8s.io/kubernetes": "v1.36.1", argocdModule: "v3.5.7", sealedSecretsModule: "v0.40.0"}[module], nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +51,34 @@ func TestVersionsAreStamped(t *testing.T) {
 		"k8s.io/client-go/pkg/version.gitVersion=v1.36.1",
 		"k8s.io/component-base/version.gitMinor=36",
 		"argo-cd/v3/common.gitTag=v3.5.7",
+		"sandbox/generated/kubeseal.VERSION=v0.40.0",
 	} {
 		if !strings.Contains(flags, want) {
 			t.Errorf("%q is not in %q", want, flags)
+		}
+	}
+}
+
+func TestATextThatIsNotThereOnceFailsTheBuild(t *testing.T) {
+	for _, file := range slices.Concat(generated, changed) {
+		for _, edit := range file.edits {
+			if _, err := file.apply([]byte(strings.Repeat(edit.old, 2))); err == nil || !strings.Contains(err.Error(), "expected once") {
+				t.Errorf("%s: an ambiguous text was changed: %v", file.source, err)
+			}
+		}
+		if _, err := file.apply(nil); err == nil || !strings.Contains(err.Error(), "0 times") {
+			t.Errorf("%s: a missing text was not noticed: %v", file.source, err)
+		}
+	}
+}
+
+func TestTheEditsMatchTheModulesOfGoMod(t *testing.T) {
+	if err := generate(moduleFolder, t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	for _, file := range changed {
+		if _, err := file.read(moduleFolder); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -24,6 +25,8 @@ type Programs struct {
 	// Versions by name.
 	Versions map[string]string
 	Kubectl  Program
+	// Render returns the manifest of a Helm chart with its default values, CRDs included.
+	Render func(ctx context.Context, chart fs.FS, release, namespace string) ([]byte, error)
 }
 
 // errReported ends the process with status 1; the reason was already told.
@@ -53,7 +56,7 @@ func newRoot(programs Programs) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		newUp(programs), newSupervise(programs), newDown(), newStatus(), newLogs(), newKubectl(programs),
-		newManifest(), newVersion(programs), newComponent(), newForge(), newWorkload(),
+		newManifest(programs), newVersion(programs), newComponent(), newForge(), newWorkload(),
 	)
 	return root
 }

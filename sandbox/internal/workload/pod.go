@@ -308,6 +308,8 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 	result := append(cluster.Environment(p.runner.folder),
 		"HOME="+root.path("/home/argocd"),
 		"TMPDIR="+root.path("/tmp"),
+		// Programs that ask in which namespace they run look here, or into a file whose place is fixed.
+		"POD_NAMESPACE="+p.object.Namespace,
 		"KUBECONFIG="+p.kubeconfig(),
 		// https://kubernetes.default.svc means what KUBECONFIG says.
 		"ARGOCD_FAKE_IN_CLUSTER=true",

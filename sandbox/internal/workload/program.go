@@ -16,6 +16,9 @@ import (
 // pods share the machine's loopback, so each port becomes a free one and each peer the loopback port of its Service.
 type program struct {
 	name string
+	// word matches the word of a container's command line that is the program; its arguments come after that. Without
+	// such a word all are arguments, and without a pattern none are.
+	word *regexp.Regexp
 	// ports are the ports that it opens; the first is the one to connect to when the container has no readiness probe.
 	ports []portFlag
 	// peers are the addresses that it connects to.
@@ -64,7 +67,8 @@ const (
 var programs = []*program{
 	{
 		name: "argocd-application-controller",
-		// The program listens on all interfaces with this port; it has no flag for the address.
+		word: argocdProgram,
+		// It has no flag for the address, which cmd/build changes to loopback in its source.
 		ports: []portFlag{{"--metrics-port", onlyPort, 8082}},
 		peers: []peerFlag{
 			{"--repo-server", "ARGOCD_APPLICATION_CONTROLLER_REPO_SERVER", standardRepoServer},
@@ -75,6 +79,7 @@ var programs = []*program{
 	},
 	{
 		name: "argocd-applicationset-controller",
+		word: argocdProgram,
 		ports: []portFlag{
 			{"--probe-addr", loopbackPort, 8081},
 			{"--metrics-addr", loopbackPort, 8080},
@@ -85,12 +90,14 @@ var programs = []*program{
 	},
 	{
 		name:      "argocd-repo-server",
+		word:      argocdProgram,
 		ports:     []portFlag{{"--port", onlyPort, 8081}, {"--metrics-port", onlyPort, 8084}},
 		peers:     []peerFlag{redisPeer},
 		arguments: []string{"--address=127.0.0.1", "--metrics-address=127.0.0.1"},
 	},
 	{
 		name:  nameServer,
+		word:  argocdProgram,
 		ports: []portFlag{{"--port", onlyPort, 8080}, {"--metrics-port", onlyPort, 8083}},
 		peers: []peerFlag{
 			{"--repo-server", "ARGOCD_SERVER_REPO_SERVER", standardRepoServer},
@@ -100,9 +107,20 @@ var programs = []*program{
 		arguments:    []string{"--address=127.0.0.1", "--metrics-address=127.0.0.1"},
 		clientPrefix: "SERVER_",
 	},
+	sealedSecretsProgram,
 	redisProgram,
 	gitDaemonProgram,
 }
+
+// sealedSecretsProgram is the controller of Sealed Secrets, by its own flags (pkg/controller/server.go).
+var sealedSecretsProgram = &program{
+	name:  "sealed-secrets-controller",
+	word:  regexp.MustCompile(`(^|/)controller$`),
+	ports: []portFlag{{"--listen-addr", loopbackPort, 8080}, {"--listen-metrics-addr", loopbackPort, 8081}},
+}
+
+// sealedSecretsImage are the images of that controller, by whatever registry or mirror. They start it by themselves.
+var sealedSecretsImage = regexp.MustCompile(`(^|/)sealed-secrets(-controller)?([:@]|$)`)
 
 // redisProgram is miniredis in place of Redis, or of the proxy in front of a highly available one: only the first pod of
 // a Service is ever connected to, so that all clients see the same data.
@@ -114,6 +132,7 @@ var redisProgram = &program{
 // gitDaemonProgram is the machine's own git daemon.
 var gitDaemonProgram = &program{
 	name:      "git-daemon",
+	word:      regexp.MustCompile(`^daemon$`),
 	ports:     []portFlag{{"--port", onlyPort, 9418}},
 	arguments: []string{"--listen=127.0.0.1"},
 }
@@ -121,7 +140,7 @@ var gitDaemonProgram = &program{
 // redisNames are the values of the label app.kubernetes.io/name of pods that are Redis to Argo CD.
 var redisNames = []string{"argocd-redis", "argocd-redis-ha-haproxy"}
 
-var realProgram = regexp.MustCompile(`(^|/)argocd-(application-controller|applicationset-controller|repo-server|server)$`)
+var argocdProgram = regexp.MustCompile(`(^|/)argocd-(application-controller|applicationset-controller|repo-server|server)$`)
 
 // find returns the program that stands behind a container of the pod, and the container, or nils. The stages for pods in
 // assets/stages/pod.yaml say the same to kwok, which must leave these pods alone.
@@ -132,10 +151,15 @@ func find(pod *corev1.Pod) (*program, *corev1.Container) {
 			return gitDaemonProgram, container
 		}
 		for _, word := range slices.Concat(container.Command, container.Args) {
-			if realProgram.MatchString(word) {
+			if argocdProgram.MatchString(word) {
 				name := path.Base(word)
 				return programs[slices.IndexFunc(programs, func(p *program) bool { return p.name == name })], container
 			}
+		}
+	}
+	for i := range pod.Spec.Containers {
+		if sealedSecretsImage.MatchString(pod.Spec.Containers[i].Image) {
+			return sealedSecretsProgram, &pod.Spec.Containers[i]
 		}
 	}
 	if slices.Contains(redisNames, pod.Labels["app.kubernetes.io/name"]) {
@@ -175,15 +199,12 @@ func (p *program) declaredPorts(arguments []string) []int {
 // loopback, which win because they come last. The ports are what the declared ones became.
 func (p *program) commandLine(arguments []string, environment map[string]string, ports map[int]int, resolve func(address string) string) []string {
 	line, folders := []string{p.name}, []string{}
-	switch p {
-	case redisProgram:
-	case gitDaemonProgram:
-		var options []string
-		options, folders = splitGitDaemon(arguments)
-		line = append(line, options...)
-	default:
-		program := slices.IndexFunc(arguments, realProgram.MatchString)
-		line = append(line, arguments[program+1:]...)
+	if p.word != nil {
+		own := arguments[slices.IndexFunc(arguments, p.word.MatchString)+1:]
+		if p == gitDaemonProgram {
+			own, folders = splitGitDaemon(own)
+		}
+		line = append(line, own...)
 	}
 	for i, declared := range p.declaredPorts(arguments) {
 		line = append(line, p.ports[i].flag+"="+fmt.Sprintf(p.ports[i].value, ports[declared]))
@@ -204,7 +225,6 @@ func (p *program) commandLine(arguments []string, environment map[string]string,
 // splitGitDaemon returns the options of a `git daemon` without the addresses that it listens at, of which there can be
 // several, and the folders that it serves, which end the options (git-daemon(1)).
 func splitGitDaemon(arguments []string) (options, folders []string) {
-	arguments = arguments[2:]
 	end := slices.IndexFunc(arguments, func(word string) bool { return word == "--" || !strings.HasPrefix(word, "-") })
 	if end < 0 {
 		end = len(arguments)
