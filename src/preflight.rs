@@ -4,11 +4,13 @@ mod cluster;
 mod fleet;
 mod forge;
 mod rights;
+mod served;
 
 pub use cluster::{check_cluster, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
-pub use rights::{check_rights, needed as needed_rights};
+pub use rights::{check_rights, check_server_rights, needed as needed_rights};
+pub use served::serve;
 
 use crate::error::Failure;
 

@@ -42,13 +42,13 @@ pub fn address() -> RepositoryUrl {
     RepositoryUrl::of_git_daemon(&format!("{NAME}.{ARGOCD_NAMESPACE}.svc"), PORT, REPOSITORY)
 }
 
-/// The kinds of the server's objects, in the order in which they are removed: first what uses, then what is used.
+/// The kinds of the server's objects, in the order in which they are removed: the Deployment last, by which a run that was cut short is known.
 pub fn kinds() -> [Resource; 4] {
     [
-        Resource::new("apps/v1", "Deployment"),
         Resource::new("v1", "Service"),
-        Resource::new("networking.k8s.io/v1", "NetworkPolicy"),
         Resource::new("v1", "ConfigMap"),
+        Resource::new("networking.k8s.io/v1", "NetworkPolicy"),
+        Resource::new("apps/v1", "Deployment"),
     ]
 }
 
@@ -193,16 +193,16 @@ fn server(tree: &Tree, packed: &PackedCommit, sources: &[Value]) -> Result<Value
 
 /// The pod of Argo CD's repo-server, and its image.
 fn repo_server(tree: &Tree) -> Option<(&Value, &str)> {
-    let pods = tree.argocd.iter().filter_map(|rendered| rendered.object.at("/spec/template/spec"));
+    let pods = || tree.argocd.iter().filter_map(|rendered| Some((rendered.object.name(), rendered.object.at("/spec/template/spec")?)));
     let runs_it = |container: &&Value| {
         let words = ["command", "args"].into_iter().filter_map(|field| container.get(field)?.as_array()).flatten();
         words.filter_map(Value::as_str).any(|word| word.rsplit('/').next() == Some("argocd-repo-server"))
     };
-    pods.filter_map(|pod| {
-        let container = pod.get("containers")?.as_array()?.iter().find(runs_it)?;
-        Some((pod, container.get("image")?.as_str()?))
-    })
-    .next()
+    let by_command = pods().find_map(|(_, pod)| Some((pod, pod.get("containers")?.as_array()?.iter().find(runs_it)?)));
+    // An image may start it by itself.
+    let by_name = || pods().find_map(|(name, pod)| name.ends_with("repo-server").then(|| Some((pod, pod.pointer("/containers/0")?)))?);
+    let (pod, container) = by_command.or_else(by_name)?;
+    Some((pod, container.get("image")?.as_str()?))
 }
 
 #[cfg(test)]

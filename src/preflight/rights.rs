@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use super::UNCHANGED;
-use crate::domain::Object;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
+use crate::domain::{Object, Resource};
 use crate::error::{Failure, Kind, Result};
+use crate::manifest::git_server;
 use crate::ports::Cluster;
 use crate::ports::cluster::Right;
 
@@ -15,13 +16,26 @@ const CLUSTER_WIDE: [&str; 6] =
 
 /// Fails with all rights that the account lacks for bootstrapping `tree`.
 pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    let missing = cluster.missing_rights(&needed(tree)).await?;
+    refuse_without(cluster, &needed(tree)).await
+}
+
+async fn refuse_without(cluster: &dyn Cluster, needed: &[Right]) -> Result<()> {
+    let missing = cluster.missing_rights(needed).await?;
     if missing.is_empty() {
         return Ok(());
     }
     let failure = Failure::new(Kind::Denied, format!("the account lacks {} rights in the cluster", missing.len())).because(UNCHANGED);
     let failure = missing.iter().fold(failure, |failure, right| failure.because(describe(right)));
     Err(failure.hint("ask for these rights, or use an account that is an administrator of the cluster"))
+}
+
+/// Fails with all rights that the account lacks for the Git server in the cluster: to make it, to replace it and to remove it.
+pub async fn check_server_rights(cluster: &dyn Cluster) -> Result<()> {
+    let of_kind = |kind: Resource| {
+        ["get", "list", "create", "patch", "delete"]
+            .map(|verb| right(verb, kind.group(), &plural(&kind.kind), Some(ARGOCD_NAMESPACE), None))
+    };
+    refuse_without(cluster, &git_server::kinds().into_iter().flat_map(of_kind).collect::<Vec<_>>()).await
 }
 
 /// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name

@@ -19,7 +19,11 @@ pub async fn serve(worktree: &dyn Worktree, packer: &dyn Packer, fleet: &Fleet) 
     if packed.packs.len() > git_server::MOST_PACKS {
         let size: usize = packed.packs.iter().map(|pack| pack.content.len() + pack.index.len()).sum();
         return Err(Failure::repository(format!("the files of `{}` have {} MiB when compressed", tree.cluster, size >> 20))
-            .because(format!("at most {} packs of {} KiB are served from inside of the cluster", git_server::MOST_PACKS, git_server::LARGEST_PACK >> 10))
+            .because(format!(
+                "at most {} packs of {} KiB are served from inside of the cluster",
+                git_server::MOST_PACKS,
+                git_server::LARGEST_PACK >> 10
+            ))
             .hint("push the clone to a Git server that the cluster reaches, and name that in the root Application by hand"));
     }
     let objects = git_server::objects(&packed, tree)?;

@@ -31,7 +31,7 @@ pub struct Seen {
     running: rollout::Seen,
 }
 
-/// The objects of a server that are in the cluster, those that use others first. Only what carries this tool's label counts.
+/// The objects of a server that are in the cluster, in the order in which they are removed. Only what carries this tool's label counts.
 ///
 /// # Errors
 /// Those of the cluster.
