@@ -1,5 +1,6 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
+pub mod commands;
 pub mod connection;
 pub mod files;
 pub mod git;

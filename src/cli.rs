@@ -111,7 +111,5 @@ pub enum Verb {
 
 /// Reads a duration such as `90s`, `10m` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a duration: write it as `90s`, `10m` or `1h30m`"))?;
-    Duration::try_from(span).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| format!("`{text}` is not longer than nothing"))
+    crate::domain::duration::parse(text)
 }

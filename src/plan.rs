@@ -6,10 +6,12 @@ pub mod diagnosis;
 pub mod managed_fields;
 pub mod plain_words;
 pub mod pod;
+pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;
 pub mod status;
 pub mod step;
+pub mod tiers;
 pub mod tree;
 
 pub use step::{StepId, Verdict};

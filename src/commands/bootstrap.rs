@@ -217,10 +217,10 @@ pub(super) async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: 
 
 /// The Applications as they are now, each with how it stands.
 pub(super) async fn applications(world: &World) -> Result<Vec<(Application, Standing)>> {
-    let tree = &world.wanted.tree;
+    let tree = world.followed();
     let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
     let applications = objects.iter().filter_map(|object| Application::read(object).ok());
-    let commit = world.commit();
+    let commit = world.followed_commit();
     Ok(applications
         .map(|application| {
             let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));

@@ -175,6 +175,7 @@ async fn check(
         facts,
         hosts,
         bundle: None,
+        recovery: None,
         take_ownership: arguments.run.take_ownership,
         fix_key: arguments.run.fix_key,
         wait_for_lock: arguments.run.wait,

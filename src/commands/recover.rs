@@ -24,7 +24,7 @@ use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
-use crate::steps::world::{Credential, Wanted, interrupted};
+use crate::steps::world::{Credential, Recovering, Wanted, interrupted};
 
 /// Runs `recover`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
@@ -123,6 +123,11 @@ async fn check(
         facts,
         hosts,
         bundle: None,
+        recovery: Some(Recovering {
+            gates: Vec::new(),
+            open_gates: arguments.open_gates,
+            prune_keys: arguments.prune_stale_key.iter().copied().collect(),
+        }),
         take_ownership: flags.take_ownership,
         fix_key: flags.fix_key,
         wait_for_lock: flags.wait,

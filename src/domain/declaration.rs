@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
+use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -26,6 +26,23 @@ pub struct Declaration {
     /// The age recipients (X25519 or ssh-ed25519) for which bundles are encrypted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// How a cluster is recovered.
+    #[serde(skip_serializing_if = "Recovery::is_default")]
+    pub recovery: Recovery,
+}
+
+/// How a cluster is recovered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// What holds the services back, beside the health of the infrastructure.
+    pub gates: Vec<Gate>,
+}
+
+impl Recovery {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where the fleet repository is, and how it is laid out.

@@ -10,6 +10,8 @@ pub enum StepId {
     Ns,
     /// The lock against a second run.
     Lease,
+    /// The record that a recovery has begun.
+    Record,
     /// The Secrets of the bundle.
     RootOfTrust,
     /// The repository Secret with the deploy key.
@@ -30,12 +32,18 @@ pub enum StepId {
     ServeClone,
     /// The AppProjects.
     Projects,
+    /// The app-of-apps that come before the services.
+    Infrastructure,
+    /// What has to hold before the services come.
+    Gates,
     /// The root app-of-apps.
     RootApp,
     /// The whole tree, Synced and Healthy.
     Converge,
     /// The Git server in the cluster, removed.
     ServeEnd,
+    /// The deploy keys of the cluster that is gone.
+    PruneKeys,
     /// The record of the bootstrap in the cluster.
     Marker,
     /// The lock, given back.
@@ -62,12 +70,32 @@ impl StepId {
     ];
 
     /// All steps of `recover`, in their order.
-    pub const RECOVER: [Self; 14] = Self::INIT;
+    pub const RECOVER: [Self; 19] = [
+        Self::Ns,
+        Self::Lease,
+        Self::Record,
+        Self::RootOfTrust,
+        Self::SecretCreate,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::Crds,
+        Self::Install,
+        Self::KnownHosts,
+        Self::Rollout,
+        Self::Projects,
+        Self::Infrastructure,
+        Self::Gates,
+        Self::RootApp,
+        Self::Converge,
+        Self::PruneKeys,
+        Self::Marker,
+        Self::Release,
+    ];
 
     /// `recipe` while the forge is down: Argo CD takes the tree from the clone, and nothing is asked of the forge. `moves` says that Argo CD has a
     /// tree already, from elsewhere.
     pub fn without_forge(recipe: &[Self], moves: bool) -> Vec<Self> {
-        let asks_the_forge = |step: &Self| matches!(step, Self::KeyRegister | Self::KeyVerify);
+        let asks_the_forge = |step: &Self| matches!(step, Self::KeyRegister | Self::KeyVerify | Self::PruneKeys);
         let kept = recipe.iter().copied().filter(|step| !asks_the_forge(step));
         let steps = kept.flat_map(|step| if step == Self::Projects { vec![Self::ServeClone, step] } else { vec![step] }).collect();
         if moves { Self::root_first(steps) } else { steps }
@@ -96,6 +124,7 @@ impl StepId {
         match self {
             Self::Ns => "ns",
             Self::Lease => "lease",
+            Self::Record => "record",
             Self::RootOfTrust => "root-of-trust",
             Self::SecretCreate => "secret-create",
             Self::KeyRegister => "key-register",
@@ -106,9 +135,12 @@ impl StepId {
             Self::Rollout => "rollout",
             Self::ServeClone => "serve-clone",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure",
+            Self::Gates => "gates",
             Self::RootApp => "root-app",
             Self::Converge => "converge",
             Self::ServeEnd => "serve-end",
+            Self::PruneKeys => "prune-keys",
             Self::Marker => "marker",
             Self::Release => "release",
         }
@@ -119,6 +151,7 @@ impl StepId {
         match self {
             Self::Ns => "namespace argocd",
             Self::Lease => "lock against a second run",
+            Self::Record => "record that a recovery has begun",
             Self::RootOfTrust => "root of trust from the bundle",
             Self::SecretCreate => "repository Secret with a deploy key",
             Self::KeyRegister => "deploy key at the forge",
@@ -129,9 +162,12 @@ impl StepId {
             Self::Rollout => "Argo CD's workloads are running",
             Self::ServeClone => "the clone, served inside of the cluster",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure, before the services",
+            Self::Gates => "what has to hold before the services come",
             Self::RootApp => "root app-of-apps",
             Self::Converge => "everything Synced and Healthy",
             Self::ServeEnd => "no Git server in the cluster any more",
+            Self::PruneKeys => "deploy keys of the cluster that is gone",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
         }

@@ -37,7 +37,7 @@ pub struct FaultPoint {
 
 /// A text that is no fault point.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step of `init` such as `key-register`")]
+#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step such as `key-register`")]
 pub struct InvalidFaultPoint(String);
 
 impl FromStr for FaultPoint {
@@ -51,7 +51,9 @@ impl FromStr for FaultPoint {
             "after" => Position::After,
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
-        let step = StepId::RECOVER.into_iter().chain([StepId::ServeClone, StepId::ServeEnd]).find(|id| id.name() == step);
+        // Every step of `init` is one of `recover`.
+        let steps = StepId::RECOVER.into_iter().chain([StepId::ServeClone, StepId::ServeEnd]);
+        let step = steps.into_iter().find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }

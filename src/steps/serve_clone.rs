@@ -2,8 +2,7 @@
 
 use futures::future::try_join_all;
 
-use super::rollout;
-use super::{Step, World};
+use super::{Step, World, marker, rollout};
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef};
@@ -29,6 +28,37 @@ pub struct Seen {
     old: Vec<Object>,
     /// The Deployment, and why it does not run.
     running: rollout::Seen,
+}
+
+/// The steps of a run of `recipe` in this world: without those that ask the forge where the tree comes from the clone, and with the way back where it did so
+/// before.
+///
+/// # Errors
+/// Those of the cluster.
+pub async fn recipe(recipe: &[StepId], world: &World) -> Result<Vec<StepId>> {
+    let moves = root(world).await?.is_some_and(|root| root.sources().any(|source| world.left().is_named_by(&source.repository)));
+    if world.served.is_some() {
+        return Ok(StepId::without_forge(recipe, moves));
+    }
+    let server = world.cluster.get(&git_server::deployment()).await?;
+    let record = world.cluster.get(&marker::reference()).await?;
+    let is_recorded = record.is_some_and(|record| record.text(&format!("/data/{}", marker::SERVED_COMMIT)).is_some());
+    Ok(if moves || is_recorded || server.is_some_and(|server| is_ours(&server)) {
+        StepId::back_to_forge(recipe, moves)
+    } else {
+        recipe.to_vec()
+    })
+}
+
+/// The root Application as it is in the cluster.
+async fn root(world: &World) -> Result<Option<Application>> {
+    let root = world.wanted.tree.root.object.clone();
+    let root = if root.namespace().is_none() { root.in_namespace(ARGOCD_NAMESPACE) } else { root };
+    Ok(world.cluster.get(&root.reference()).await?.and_then(|root| Application::read(&root).ok()))
+}
+
+fn is_ours(object: &Object) -> bool {
+    object.label("app.kubernetes.io/managed-by") == Some("gitops-bootstrap")
 }
 
 /// The objects of a server that are in the cluster, in the order in which they are removed. Only what carries this tool's label counts.
@@ -154,7 +184,7 @@ impl Step for ServeEnd {
 /// Whether the object in the cluster is the wanted one. An error if it is somebody else's.
 async fn is_as_wanted(world: &World, wanted: &Object, live: Option<&Object>) -> Result<bool> {
     let Some(there) = live else { return Ok(false) };
-    if there.label("app.kubernetes.io/managed-by") != wanted.label("app.kubernetes.io/managed-by") {
+    if !is_ours(there) {
         return Err(Failure::new(Kind::Conflict, format!("{} is there and was not made by gitops-bootstrap", wanted.reference()))
             .because("the clone is served by an object of that name")
             .hint("find out whose it is and remove it, or rename it"));

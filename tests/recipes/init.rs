@@ -34,6 +34,7 @@ fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnO
         facts: facts(),
         hosts: fleet::hosts(),
         bundle: None,
+        recovery: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,

@@ -4,3 +4,4 @@
 mod fleet;
 mod init;
 mod memory;
+mod serve_clone;

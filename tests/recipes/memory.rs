@@ -11,7 +11,9 @@ use gitops_bootstrap::domain::tree::Tree;
 use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::manifest::git_server;
+use gitops_bootstrap::plan::compare::OWN_MANAGER;
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
 use gitops_bootstrap::ports::key_maker::KeyPair;
@@ -38,6 +40,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    git_is_down: bool,
+    served: Option<Tree>,
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -83,6 +87,8 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            git_is_down: false,
+            served: None,
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -105,6 +111,15 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    pub(crate) fn take_git_down(&self, down: bool) {
+        self.with(|state| state.git_is_down = down);
+    }
+
+    /// Says what Argo CD finds at the server in the cluster, as soon as that runs.
+    pub(crate) fn serve(&self, tree: &Tree) {
+        self.with(|state| state.served = Some(tree.clone()));
     }
 
     pub(crate) fn remove_keys(&self) {
@@ -191,12 +206,17 @@ impl Outside {
     }
 
     fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running) = self.with(|state| {
+        let from_server = application.text("/spec/source/repoURL") == Some(git_server::address().as_str());
+        let (tree, head, reachable, running) = self.with(|state| {
+            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
+            let server = state.objects.get(&git_server::deployment());
+            if let Some(served) = state.served.clone().filter(|_| from_server) {
+                return (served.clone(), served.commit, server.is_some(), running);
+            }
             let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
             let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
-            let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
-            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            (state.head.clone(), state.tree.applications.clone(), reachable, running)
+            let reachable = !state.git_is_down && key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
+            (state.tree.clone(), state.head.clone(), reachable, running)
         });
         if !reachable || !running {
             return;
@@ -214,11 +234,8 @@ impl Outside {
             });
         });
         if application.name() == "argocd-app-of-apps" {
-            for child in applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
-                let reference = child.object.reference();
-                if self.with(|state| !state.objects.contains_key(&reference)) {
-                    self.store(&reference, |value| merge(value, child.object.value()));
-                }
+            for child in tree.applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
+                self.store(&child.object.reference(), |value| merge(value, child.object.value()));
             }
         }
     }
@@ -246,11 +263,12 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) = labels.and_then(|labels| labels.split_once('=')).unwrap_or_default();
+        let labels: Vec<(&str, &str)> =
+            labels.into_iter().flat_map(|labels| labels.split(',')).filter_map(|label| label.split_once('=')).collect();
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label) == Some(value))
+            .filter(|object| labels.iter().all(|(label, value)| object.label(label) == Some(value)))
             .collect())
     }
 
@@ -274,7 +292,13 @@ impl Cluster for MemoryCluster {
             return Ok(Object::new(value).unwrap());
         }
         self.0.write("apply", &reference);
-        Ok(self.0.store(&reference, |value| merge(value, object.value())))
+        Ok(self.0.store(&reference, |value| {
+            // What its manager no longer applies is gone.
+            if let Some(fields) = value.as_object_mut().filter(|_| options.manager == OWN_MANAGER) {
+                fields.remove("data");
+            }
+            merge(value, object.value());
+        }))
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
@@ -293,6 +317,14 @@ impl Cluster for MemoryCluster {
         }
         self.0.write("patch", object);
         Ok(self.0.store(object, |value| merge(value, patch)))
+    }
+
+    async fn delete(&self, object: &ObjectRef, _options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        self.0.write("delete", object);
+        if self.0.with(|state| state.objects.remove(object).is_some()) {
+            let _ = self.0.changes.send(Change::Deleted(object.clone()));
+        }
+        Ok(())
     }
 
     async fn missing_rights(&self, _rights: &[Right]) -> Result<Vec<Right>, ClusterError> {
@@ -397,6 +429,9 @@ impl Remote for MemoryRemote {
         key: &SecretString,
         _hosts: &HostKeys,
     ) -> Result<Option<Commit>, GitError> {
+        if self.0.with(|state| state.git_is_down) {
+            return Err(GitError::Unreachable { host: "github.com".to_owned(), message: "connection refused".to_owned() });
+        }
         let key = public_half(key.expose_secret()).ok_or_else(|| GitError::Denied("github.com".to_owned()))?;
         self.0.with(|state| match state.keys.iter().any(|registered| registered.key == key) {
             true => Ok(Some(state.head.clone())),

@@ -1,0 +1,40 @@
+//! `record`: the record that a recovery has begun, so that a later run knows the cluster for its own.
+//!
+//! It is written right after the lock. What a run leaves behind that was killed before is a namespace with nothing but that lock in it, and the target guard
+//! takes that for empty.
+
+use super::{Step, World, marker};
+use crate::domain::Object;
+use crate::error::Result;
+use crate::event::How;
+use crate::plan::{StepId, Verdict};
+
+/// Writes the record that a recovery has begun.
+pub struct Record;
+
+impl Step for Record {
+    type Seen = Option<Object>;
+
+    fn id(&self) -> StepId {
+        StepId::Record
+    }
+
+    async fn look(&self, world: &World) -> Result<Self::Seen> {
+        Ok(world.cluster.get(&marker::reference()).await?)
+    }
+
+    fn decide(&self, _world: &World, seen: &Self::Seen) -> Result<Verdict> {
+        Ok(match seen.as_ref().and_then(|record| record.text(&format!("/data/{}", marker::RECOVERY))) {
+            Some(state) => Verdict::satisfied(format!("this recovery is {state}")),
+            None => Verdict::Needed { because: "the recovery begins".to_owned(), changes: vec![marker::reference().to_string()] },
+        })
+    }
+
+    async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
+        let mut record = marker::origin(world);
+        record.push((marker::RECOVERY, marker::BEGUN.to_owned()));
+        marker::write(world, record).await?;
+        world.changed(self.id(), marker::reference(), if seen.is_none() { How::Created } else { How::Updated });
+        Ok(())
+    }
+}
