@@ -1,5 +1,6 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
+pub mod age;
 pub mod commands;
 pub mod connection;
 pub mod files;
@@ -8,6 +9,7 @@ pub mod github;
 pub mod kubernetes;
 pub mod process;
 pub mod releases;
+pub mod secret_file;
 pub mod ssh_key;
 pub mod token;
 pub mod tools;

@@ -1,5 +1,6 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod identities;
 pub mod init;
 pub mod new;
 pub mod recover;

@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod bootstrap;
+pub mod bundle;
 pub mod completions;
 pub mod connect;
 pub mod init;
@@ -10,6 +11,7 @@ pub mod new;
 pub mod recover;
 pub mod render;
 pub mod sandbox;
+mod serve_clone;
 pub mod status;
 
 use crate::cli::{Cli, Verb};

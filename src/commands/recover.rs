@@ -11,6 +11,7 @@ use super::bootstrap::{
     without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
+use super::serve_clone;
 use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
@@ -55,10 +56,14 @@ pub async fn recover(arguments: &Arguments, context: &Context) -> Result<Recover
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
     let mut steps = Vec::new();
     let result = match planned.iter().any(|step| step.needed) {
-        true => engine::run_into(&mut steps, &StepId::RECOVER, &world).await,
+        true => engine::run_into(&mut steps, &serve_clone::steps(&planned), &world).await,
         false => Ok(()),
     };
-    evidence(&world, &steps, result.err(), began).await
+    let mut recovery = evidence(&world, &steps, result.err(), began).await?;
+    if world.served.is_some() {
+        recovery.needs_person.push(serve_clone::way_back(arguments.cluster.as_str()));
+    }
+    Ok(recovery)
 }
 
 async fn look(
@@ -77,7 +82,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, worktree, fleet, &connected, deadline).await?;
-    let planned = engine::survey(&StepId::RECOVER, &world).await?;
+    let planned = serve_clone::survey(&StepId::RECOVER, &world).await?;
     Ok((world, connected, planned))
 }
 
@@ -97,8 +102,12 @@ async fn check(
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
     let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
     let hosts = pinned_hosts(declaration)?;
-    let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    if forge.is_none() && !flags.paste_key && !context.environment.interactive {
+    let forge_is_down = arguments.serve_clone;
+    let forge = match forge_is_down {
+        true => None,
+        false => forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?,
+    };
+    if forge.is_none() && !forge_is_down && !flags.paste_key && !context.environment.interactive {
         return Err(without_token(flags, declaration, &tree.repository));
     }
     let facts = async {
@@ -112,8 +121,16 @@ async fn check(
             None => Ok(()),
         }
     };
-    let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
-    let remote_head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
+    let host_keys = async {
+        if forge_is_down {
+            return Ok(());
+        }
+        preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts).await
+    };
+    let remote_head = async {
+        let asked = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
+        if forge_is_down { serve_clone::answers(asked).await } else { asked.await }
+    };
     let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
     tell_facts(&facts, tree.commit.short(), context);
     let wanted = Wanted {
@@ -145,6 +162,9 @@ async fn check(
         Arc::new(faults(flags)?),
         wanted,
     );
+    if forge_is_down {
+        return serve_clone::serve(world, worktree, &fleet, head.as_ref(), flags.commit.as_ref(), context).await;
+    }
     compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
     Ok(world)
 }

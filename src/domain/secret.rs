@@ -14,6 +14,9 @@ use super::{Object, ObjectRef};
 /// record, and the last says where a restored Secret came from.
 const LEFT_OUT: [&str; 3] = ["kubectl.kubernetes.io/last-applied-configuration", "argocd.argoproj.io/tracking-id", RESTORED_ANNOTATION];
 
+/// The prefixes of labels by which controllers find their Secrets.
+const CONTROLLERS: [&str; 2] = ["argocd.argoproj.io/", "sealedsecrets.bitnami.com/"];
+
 /// The annotation of a Secret that was restored from a bundle: when that bundle was made.
 pub const RESTORED_ANNOTATION: &str = "gitops-bootstrap/restored-from-bundle";
 
@@ -32,7 +35,8 @@ pub struct Secret {
     pub annotations: BTreeMap<String, String>,
     /// `immutable`.
     pub immutable: bool,
-    data: BTreeMap<String, SecretSlice<u8>>,
+    /// The values, decoded.
+    pub data: BTreeMap<String, SecretSlice<u8>>,
 }
 
 /// An object that is not a Secret that can be read. It quotes no value.
@@ -81,6 +85,12 @@ impl Secret {
     /// Which object this is.
     pub fn reference(&self) -> ObjectRef {
         ObjectRef::namespaced("v1", "Secret", &self.namespace, &self.name)
+    }
+
+    /// The labels by which controllers find the Secret; without them it is there and does nothing.
+    pub fn labels_of_controllers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.labels.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+        labels.filter(|(label, _)| CONTROLLERS.iter().any(|prefix| label.starts_with(prefix)))
     }
 
     /// The names of the values, in order.

@@ -19,6 +19,7 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod recover_without_git;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;
