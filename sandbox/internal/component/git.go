@@ -30,7 +30,9 @@ func gitDaemon() int {
 		return status(fmt.Errorf("asking git where its programs are: %w", err))
 	}
 	program := filepath.Join(strings.TrimSpace(string(output)), "git-daemon")
-	return status(fmt.Errorf("starting %s: %w", program, syscall.Exec(program, os.Args, os.Environ())))
+	// For each connection it starts itself again, by the name it was called by.
+	arguments := append([]string{program}, os.Args[1:]...)
+	return status(fmt.Errorf("starting %s: %w", program, syscall.Exec(program, arguments, os.Environ())))
 }
 
 // gitProxy is what git calls to connect to git://HOST:PORT (git-config(1), core.gitProxy), with both as its arguments.
