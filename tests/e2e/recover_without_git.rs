@@ -75,7 +75,8 @@ fn with_the_forge_down_the_tree_runs_from_the_clone_and_moves_back_to_the_forge_
     assert!(sandbox.stands_well());
     let served = record(&sandbox)["servedCommit"].as_str().unwrap().to_owned();
     sandbox.until_all_at(&served);
-    assert!(sandbox.cli(&["status", "staging", "--sandbox"]).run().exits(0).to_string().contains("served inside of the cluster"));
+    let status = sandbox.cli(&["status", "staging", "--sandbox"]).run().exits(0);
+    assert!(status.to_string().contains("served inside of"), "{status}");
     let key = sandbox.private_key();
 
     let before = sandbox.versions();
@@ -92,7 +93,7 @@ fn with_the_forge_down_the_tree_runs_from_the_clone_and_moves_back_to_the_forge_
     recover(&sandbox, &[]).exits(0);
     sandbox.assert_converged();
     assert_eq!(sandbox.private_key(), key, "the key that was made without the forge is the one that is registered");
-    let repository = sandbox.state.forge.repository_url.clone();
+    let repository = sandbox.state.forge.ssh_url("demo", "fleet");
     assert!(addresses(&sandbox).iter().all(|address| *address == repository), "{:?}", addresses(&sandbox));
     for project in sandbox.list(&["appprojects", "--namespace", "argocd"]) {
         assert!(!project["spec"]["sourceRepos"].to_string().contains("git://"), "{project}");
