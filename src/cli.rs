@@ -3,11 +3,13 @@
 pub mod identities;
 pub mod init;
 pub mod new;
+pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod unpack;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -95,6 +97,10 @@ pub enum Verb {
     Status(status::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
+    /// Put the Secrets that Git cannot hold in clear into an encrypted bundle, or check the one that is there
+    Pack(pack::Arguments),
+    /// Restore the Secrets of a bundle into a cluster
+    Unpack(unpack::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine
     Sandbox(sandbox::Arguments),
     /// Print a completion script for a shell

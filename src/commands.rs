@@ -8,11 +8,13 @@ pub mod connect;
 pub mod init;
 pub mod man;
 pub mod new;
+pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod sandbox;
 mod serve_clone;
 pub mod status;
+pub mod unpack;
 
 use crate::cli::{Cli, Verb};
 pub use crate::context::Context;
@@ -26,6 +28,8 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
+        Verb::Pack(arguments) => pack::run(arguments, &context).await,
+        Verb::Unpack(arguments) => unpack::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
         Verb::Completions { shell } => {
             completions::run(shell);

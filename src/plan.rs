@@ -3,7 +3,9 @@
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
+pub mod losses;
 pub mod managed_fields;
+pub mod packing;
 pub mod plain_words;
 pub mod pod;
 pub mod prospect;
@@ -13,5 +15,6 @@ pub mod status;
 pub mod step;
 pub mod tiers;
 pub mod tree;
+pub mod trust;
 
 pub use step::{StepId, Verdict};

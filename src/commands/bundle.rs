@@ -11,13 +11,17 @@ use crate::adapters::age::{self, Identity, OpenError};
 use crate::adapters::{files, secret_file};
 use crate::cli::identities::Identities;
 use crate::domain::bundle::{Bundle, Index};
-use crate::domain::{ClusterName, Commit, RepositoryPath};
+use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
 use crate::error::{Failure, Kind, Result};
-use crate::manifest::bundle;
+use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
+use crate::manifest::{bundle, declaration};
 use crate::ports::Worktree;
 
 /// The variable with the name of a file with a key, or with the key itself, as secrets are handed to jobs in CI.
 pub const VARIABLE: &str = "GITOPS_BOOTSTRAP_IDENTITY";
+
+/// Where the rendered files are in a repository without a declaration.
+const RENDERED: [&str; 2] = ["rendered", "kubernetes/rendered"];
 
 /// How the private keys that are understood begin.
 const AGE_KEY: &str = "AGE-SECRET-KEY-1";
@@ -153,7 +157,9 @@ pub async fn unlock(locked: &Locked, cluster: &ClusterName, identities: &Identit
 
 fn wrong_key(locked: &Locked, keys: usize, by_passphrase: bool) -> Failure {
     if by_passphrase {
-        return Failure::refused(format!("the passphrase does not open {}", locked.name)).because("nothing was changed");
+        return Failure::refused(format!("the passphrase does not open {}", locked.name))
+            .because("nothing was changed")
+            .hint("try another one: `--passphrase-file FILE`");
     }
     let message = match keys {
         0 => format!("{} is encrypted, and no key is at hand to open it", locked.name),
@@ -165,6 +171,52 @@ fn wrong_key(locked: &Locked, keys: usize, by_passphrase: bool) -> Failure {
         .fold(Failure::refused(message), |failure, recipient| failure.because(format!("it opens with the private half of {recipient}")))
         .because("nothing was changed")
         .hint(format!("name the file with the private key: `--identity FILE`, or {VARIABLE}"))
+}
+
+/// The folder of the fleet repository: that of `--fleet`, or the nearest one above the working directory that looks like one.
+pub(super) fn fleet_folder(context: &Context) -> Result<PathBuf> {
+    let start = &context.environment.folder;
+    if let Some(folder) = &context.global.fleet {
+        return Ok(start.join(folder));
+    }
+    let is_fleet = |folder: &&Path| [declaration::FILE].iter().chain(&RENDERED).any(|name| folder.join(name).exists());
+    start.ancestors().find(is_fleet).map(Path::to_owned).ok_or_else(|| {
+        Failure::usage(format!("{} is not in a fleet repository: there is no `{}`", start.display(), declaration::FILE))
+            .hint("name its folder with `--fleet FOLDER`, or the bundle's file with `--bundle FILE` where that is taken")
+    })
+}
+
+/// What gitops.yaml says, if there is one; an error if it has no such cluster.
+pub(super) fn declared(folder: &Path, cluster: &ClusterName) -> Result<Option<Declaration>> {
+    let declaration = super::render::declared(folder)?;
+    if let Some(declaration) = declaration.as_ref().filter(|declaration| !declaration.clusters.contains_key(cluster)) {
+        let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
+        let suggestion = crate::manifest::fields::suggestion(cluster.as_str(), &known);
+        return Err(Failure::usage(format!("gitops.yaml has no cluster `{cluster}`{suggestion}"))
+            .hint(format!("its clusters are {}", known.join(", "))));
+    }
+    Ok(declaration)
+}
+
+/// Checks what is encrypted in the rendered files of `cluster`, as they are in the folder now, against the keys of a bundle.
+pub(super) async fn check_tree(
+    folder: &Path,
+    declaration: Option<&Declaration>,
+    cluster: &ClusterName,
+    bundle: Option<&Bundle>,
+) -> Result<Decryption> {
+    let rendered: Vec<RepositoryPath> = match declaration {
+        Some(declaration) => vec![declaration.repository.rendered.clone()],
+        None => RENDERED.iter().filter_map(|path| path.parse().ok()).collect(),
+    };
+    let mut tree = Vec::new();
+    for rendered in rendered {
+        let of_cluster = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
+        tree.extend(files::read_folder(folder, &of_cluster)?);
+    }
+    let keys = Keys::of(bundle);
+    let checked = tokio::task::spawn_blocking(move || check_decryptable(&tree, keys)).await;
+    checked.map_err(|error| Failure::bug("the check of the tree ended early").because(error))
 }
 
 /// Whether a key is named by a flag or by the environment, so that a bundle can be opened without a question.
@@ -179,13 +231,19 @@ async fn keys(identities: &Identities, context: &Context) -> Result<Vec<Identity
         keys.extend(keys_of_file(&context.environment.folder.join(file), context).await?);
     }
     match context.environment.variable(VARIABLE).map(str::trim) {
-        Some(text) if text.starts_with(AGE_KEY) || text.starts_with(SSH_KEY) || text.starts_with('#') => {
+        Some(text) if is_key(text) => {
             keys.extend(parse(text, VARIABLE, context).await?);
         }
         Some(file) => keys.extend(keys_of_file(&context.environment.folder.join(PathBuf::from(file)), context).await?),
         None => {}
     }
     Ok(keys)
+}
+
+/// Whether a text is a key rather than the name of a file. In doubt it is one: names are told in messages.
+fn is_key(text: &str) -> bool {
+    let text = text.to_ascii_uppercase();
+    text.contains("SECRET-KEY-") || text.contains("PRIVATE KEY") || text.contains('\n')
 }
 
 async fn keys_of_file(file: &Path, context: &Context) -> Result<Vec<Identity>> {

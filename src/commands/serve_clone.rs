@@ -20,7 +20,7 @@ use crate::steps::serve_clone::recipe;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the forge serves after all; none if it does not answer, which is why somebody serves the clone.
-pub(super) async fn answers(asked: impl Future<Output = Option<Commit>>) -> Option<Commit> {
+pub(super) async fn unless_silent(asked: impl Future<Output = Option<Commit>>) -> Option<Commit> {
     tokio::time::timeout(PATIENCE, asked).await.ok().flatten()
 }
 
@@ -57,16 +57,12 @@ pub(super) async fn serve(
     }
     context.events.warn(
         "the deploy key is neither registered nor proved while the clone is served".to_owned(),
-        Some(way_back(world.wanted.cluster.as_str())),
+        Some(format!(
+            "once the forge is back: `gitops-bootstrap recover {}` registers the key, moves the tree to the forge and removes the Git server",
+            world.wanted.cluster
+        )),
     );
     Ok(world.serving(Some(served)))
-}
-
-/// What a person has to do once the forge is back.
-pub(super) fn way_back(cluster: &str) -> String {
-    format!(
-        "once the forge is back: `gitops-bootstrap recover {cluster}` registers the key, moves the tree to the forge and removes the Git server"
-    )
 }
 
 /// Says what a run of `base` would do in this world.

@@ -128,6 +128,7 @@ impl Bundle {
             let secret = &entry.object;
             let url = || secret.text("url").and_then(|url| url.parse::<RepositoryUrl>().ok());
             entry.why == Why::Repository
+                && secret.labels.get("argocd.argoproj.io/secret-type").is_some_and(|kind| kind == "repository")
                 && url().is_some_and(|url| url.normalised() == wanted)
                 && secret.text("project").is_none_or(str::is_empty)
                 && secret.text("sshPrivateKey").is_some_and(|key| !key.trim().is_empty())

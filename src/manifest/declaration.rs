@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Recovery, Repository, api_fault, branch_fault, default_branch, default_rendered,
-    default_source, release_fault,
+    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault, default_branch,
+    default_rendered, default_source, release_fault,
 };
 use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, duration};
 use crate::error::{Failure, Result};
@@ -17,7 +17,8 @@ pub const FILE: &str = "gitops.yaml";
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {
     let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
-    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "recovery"])?;
+    let top =
+        Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "rootOfTrust", "recovery"])?;
     let version = top.required("version")?;
     if version.integer()? != i64::from(FORMAT) {
         return Err(version
@@ -30,8 +31,20 @@ pub fn parse(text: &str, path: &str) -> Result<Declaration> {
         argocd: argocd(&top.required("argocd")?)?,
         clusters: clusters(&top.required("clusters")?)?,
         recipients: recipients(&top)?,
+        root_of_trust: root_of_trust(&top)?,
         recovery: recovery(&top)?,
     })
+}
+
+fn root_of_trust(top: &Fields<'_>) -> Result<RootOfTrust> {
+    let Some(field) = top.optional("rootOfTrust") else { return Ok(RootOfTrust::default()) };
+    let fields = field.fields(&["secrets", "sopsKeys", "tls", "acme"])?;
+    let names = |key| match fields.optional(key) {
+        Some(field) => field.list()?.iter().map(Field::parse).collect(),
+        None => Ok(Vec::new()),
+    };
+    let switch = |key| fields.optional(key).map_or(Ok(false), |field| field.boolean());
+    Ok(RootOfTrust { secrets: names("secrets")?, sops_keys: names("sopsKeys")?, tls: switch("tls")?, acme: switch("acme")? })
 }
 
 fn repository(field: &Field<'_>) -> Result<Repository> {

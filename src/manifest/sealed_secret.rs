@@ -59,7 +59,7 @@ impl SealingKey {
 ///
 /// # Errors
 /// The first value that cannot be decrypted.
-pub fn unseals(object: &Object, namespaces: &[String], keys: &mut Vec<SealingKey>) -> Result<(), Unsealable> {
+pub fn unseals(object: &Object, namespaces: &[String], keys: &mut [SealingKey]) -> Result<(), Unsealable> {
     let labels = labels(object, namespaces);
     if labels.is_empty() {
         return Err(Unsealable::NoNamespace);
@@ -148,7 +148,7 @@ mod tests {
         both.extend(at_hand(new));
         assert_eq!(unseals(&object, &[], &mut both), Ok(()));
         assert_eq!(unseals(&object, &[], &mut at_hand(old)), Err(Unsealable::NoKey("password".to_owned())));
-        assert_eq!(unseals(&object, &[], &mut Vec::new()), Err(Unsealable::NoKey("password".to_owned())));
+        assert_eq!(unseals(&object, &[], &mut []), Err(Unsealable::NoKey("password".to_owned())));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::error::{Failure, Result};
 use crate::manifest::tree::Reading;
 use crate::manifest::{declaration, tree};
 use crate::ports::Worktree;
-use crate::ports::git::WorktreeFacts;
+use crate::ports::git::{File, WorktreeFacts};
 use crate::steps::fleet_clone::{FleetClone, listed};
 
 /// The file that declares the fleet.
@@ -21,6 +21,8 @@ pub struct Fleet {
     pub declaration: Option<Declaration>,
     /// The tree of the cluster.
     pub reading: Reading,
+    /// The files of the cluster, as the commit has them.
+    pub files: Vec<File>,
     /// The clone.
     pub clone: WorktreeFacts,
     /// The folder of the cluster's rendered files.
@@ -60,7 +62,8 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
     };
     let folder = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
     let reading = tree::read(cluster, commit, &files, &rendered, declaration.as_ref().map(|declaration| &declaration.repository))?;
-    Ok(Fleet { declaration, reading, clone, folder })
+    let files = files.into_iter().filter(|file| file.path.is_within(&folder)).collect();
+    Ok(Fleet { declaration, reading, files, clone, folder })
 }
 
 /// The clone at its commit, with the files that the cluster uses.

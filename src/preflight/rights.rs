@@ -1,10 +1,11 @@
 //! The rights that a run needs in the cluster: all missing ones are named at once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::UNCHANGED;
+use super::target::LOOKED_AT;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
-use crate::domain::{Object, Resource};
+use crate::domain::{Bundle, Object, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::manifest::git_server;
 use crate::ports::Cluster;
@@ -16,11 +17,25 @@ const CLUSTER_WIDE: [&str; 6] =
 
 /// Fails with all rights that the account lacks for bootstrapping `tree`.
 pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    refuse_without(cluster, &needed(tree)).await
+    check(cluster, &needed(tree)).await
 }
 
-async fn refuse_without(cluster: &dyn Cluster, needed: &[Right]) -> Result<()> {
-    let missing = cluster.missing_rights(needed).await?;
+/// Fails with all rights that the account lacks for restoring `bundle`.
+pub async fn check_restore_rights(cluster: &dyn Cluster, bundle: &Bundle) -> Result<()> {
+    check(cluster, &needed_to_restore(bundle)).await
+}
+
+/// Fails with all rights that the account lacks for recovering `tree` with what is in `bundle`.
+pub async fn check_recovery_rights(cluster: &dyn Cluster, tree: &Tree, bundle: Option<&Bundle>) -> Result<()> {
+    let mut rights = needed(tree);
+    // What else is in the cluster is looked at before anything is done.
+    rights.extend(LOOKED_AT.map(|(api_version, kind)| right("list", Resource::new(api_version, kind).group(), &plural(kind), None, None)));
+    rights.extend(bundle.map(needed_to_restore).unwrap_or_default());
+    check(cluster, &rights).await
+}
+
+async fn check(cluster: &dyn Cluster, rights: &[Right]) -> Result<()> {
+    let missing = cluster.missing_rights(rights).await?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,7 +50,7 @@ pub async fn check_server_rights(cluster: &dyn Cluster) -> Result<()> {
         ["get", "list", "create", "patch", "delete"]
             .map(|verb| right(verb, kind.group(), &plural(&kind.kind), Some(ARGOCD_NAMESPACE), None))
     };
-    refuse_without(cluster, &git_server::kinds().into_iter().flat_map(of_kind).collect::<Vec<_>>()).await
+    check(cluster, &git_server::kinds().into_iter().flat_map(of_kind).collect::<Vec<_>>()).await
 }
 
 /// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name
@@ -77,6 +92,14 @@ pub fn needed(tree: &Tree) -> Vec<Right> {
     let mut seen = HashSet::new();
     rights.retain(|right| seen.insert(right.clone()));
     rights
+}
+
+/// The rights that restoring `bundle` needs: it looks, creates, and completes the Secrets that are shipped empty.
+fn needed_to_restore(bundle: &Bundle) -> Vec<Right> {
+    let namespaces: BTreeSet<&str> = bundle.entries.iter().map(|entry| entry.object.namespace.as_str()).collect();
+    let of_secrets = |namespace| ["get", "create", "update"].map(|verb| right(verb, "", "secrets", Some(namespace), None));
+    let of_namespaces = ["get", "create"].map(|verb| right(verb, "", "namespaces", None, None));
+    namespaces.into_iter().flat_map(of_secrets).chain(of_namespaces).collect()
 }
 
 fn right_for(verb: &'static str, object: &Object) -> Right {

@@ -19,6 +19,11 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod pack;
+mod recover;
+mod recover_killed;
+mod recover_refusals;
+mod recover_stalls;
 mod recover_without_git;
 mod sandbox;
 #[path = "../support/mod.rs"]

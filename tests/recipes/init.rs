@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::fleet;
 use super::memory::{CountedKeys, MemoryClone, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
 
-struct Run {
-    world: World,
+pub(super) struct Run {
+    pub(super) world: World,
     events: Recorded,
     cancel: CancellationToken,
 }
 
-fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
+pub(super) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
     let events = Recorded::default();
     let cancel = CancellationToken::new();
     let commit = fleet::commit('a');

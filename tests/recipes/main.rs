@@ -4,4 +4,6 @@
 mod fleet;
 mod init;
 mod memory;
+mod recover;
+mod root_of_trust;
 mod serve_clone;

@@ -42,6 +42,8 @@ struct State {
     deploy_keys_disabled: bool,
     git_is_down: bool,
     served: Option<Tree>,
+    /// What Argo CD says of Applications that do not come up.
+    statuses: BTreeMap<String, Value>,
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -89,6 +91,7 @@ impl Outside {
             deploy_keys_disabled: false,
             git_is_down: false,
             served: None,
+            statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -120,6 +123,39 @@ impl Outside {
     /// Says what Argo CD finds at the server in the cluster, as soon as that runs.
     pub(crate) fn serve(&self, tree: &Tree) {
         self.with(|state| state.served = Some(tree.clone()));
+    }
+
+    /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
+    pub(crate) fn set_status(&self, application: &str, status: Value) {
+        self.with(|state| match status {
+            Value::Null => state.statuses.remove(application),
+            status => state.statuses.insert(application.to_owned(), status),
+        });
+        if let Some(application) = self.of_kind("Application").iter().find(|object| object.name() == application) {
+            self.sync(application);
+        }
+    }
+
+    pub(crate) fn add_key(&self, id: u64, title: &str, seed: u8, last_used: Option<&str>) {
+        let key = pair(seed).public;
+        self.with(|state| {
+            let last_used = last_used.map(str::to_owned);
+            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used });
+        });
+    }
+
+    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
+        let objects = self.with(|state| state.objects.clone());
+        objects
+            .into_iter()
+            .filter(|(reference, _)| reference.resource.kind != "Lease")
+            .map(|(reference, object)| {
+                let mut value = object.into_value();
+                value["metadata"]["resourceVersion"] = Value::Null;
+                (reference, value)
+            })
+            .collect()
     }
 
     pub(crate) fn remove_keys(&self) {
@@ -207,16 +243,17 @@ impl Outside {
 
     fn sync(&self, application: &Object) {
         let from_server = application.text("/spec/source/repoURL") == Some(git_server::address().as_str());
-        let (tree, head, reachable, running) = self.with(|state| {
+        let (tree, head, reachable, running, status) = self.with(|state| {
             let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
             let server = state.objects.get(&git_server::deployment());
+            let status = state.statuses.get(application.name()).cloned();
             if let Some(served) = state.served.clone().filter(|_| from_server) {
-                return (served.clone(), served.commit, server.is_some(), running);
+                return (served.clone(), served.commit, server.is_some(), running, status);
             }
             let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
             let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
             let reachable = !state.git_is_down && key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
-            (state.tree.clone(), state.head.clone(), reachable, running)
+            (state.tree.clone(), state.head.clone(), reachable, running, status)
         });
         if !reachable || !running {
             return;
@@ -228,15 +265,18 @@ impl Outside {
             if let Some(fields) = value.as_object_mut() {
                 fields.remove("operation");
             }
-            value["status"] = json!({
-                "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
-                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+            value["status"] = status.unwrap_or_else(|| {
+                json!({
+                    "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
+                    "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+                })
             });
         });
-        if application.name() == "argocd-app-of-apps" {
-            for child in tree.applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
-                self.store(&child.object.reference(), |value| merge(value, child.object.value()));
-            }
+        // An app-of-apps brings the Applications whose files are in its folder.
+        let folder = application.text("/spec/source/path");
+        let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        for child in children.filter(|child| child.object.name() != application.name()) {
+            self.store(&child.object.reference(), |value| merge(value, child.object.value()));
         }
     }
 
@@ -263,12 +303,18 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let labels: Vec<(&str, &str)> =
-            labels.into_iter().flat_map(|labels| labels.split(',')).filter_map(|label| label.split_once('=')).collect();
+        let labels: Vec<(&str, Option<&str>)> = labels
+            .into_iter()
+            .flat_map(|labels| labels.split(','))
+            .map(|label| label.split_once('=').map_or((label, None), |(label, value)| (label, Some(value))))
+            .collect();
+        let has = |object: &Object, (label, value): (&str, Option<&str>)| {
+            object.label(label).is_some_and(|there| value.is_none_or(|value| value == there))
+        };
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| labels.iter().all(|(label, value)| object.label(label) == Some(value)))
+            .filter(|object| labels.iter().all(|label| has(object, *label)))
             .collect())
     }
 
@@ -493,6 +539,11 @@ fn pair(seed: u8) -> KeyPair {
         public: PublicKey::from_openssh(&key.public_key().to_openssh().unwrap()).unwrap(),
         private: SecretString::from(private.to_string()),
     }
+}
+
+/// A private key that is the same in every run.
+pub(crate) fn private_key(seed: u8) -> String {
+    pair(seed).private.expose_secret().to_owned()
 }
 
 fn public_half(private: &str) -> Option<PublicKey> {

@@ -12,6 +12,7 @@ pub(crate) mod logs;
 pub(crate) mod process;
 mod running;
 mod sandbox;
+mod sealing;
 mod secrets;
 
 pub(crate) use cli::{Cli, Ran};

@@ -52,13 +52,19 @@ impl TestSandbox {
     pub(crate) fn start() -> Self {
         let slots = Slots::take(1);
         let home = Home::new();
-        let mut child = engine_up(&home);
-        // It prints its state once, as soon as it is ready, and then nothing more.
-        let output = serde_json::Deserializer::from_reader(BufReader::new(child.stdout.take().unwrap()));
-        let Some(Ok(state)) = output.into_iter().next() else {
-            panic!("the sandbox did not start\n{}", std::fs::read_to_string(home.path().join(MESSAGES)).unwrap_or_default());
-        };
+        let (child, state) = ready(&home);
         Self { state, child, home, _slots: slots }
+    }
+
+    /// Loses the cluster with everything in it, and starts an empty one in its place: another identity. The forge stays as it is.
+    pub(crate) fn lose_cluster(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+        let folder = self.home.sandbox_folder("default");
+        for part in ["etcd", "pods"] {
+            std::fs::remove_dir_all(folder.join(part)).unwrap_or_else(|error| panic!("{part}: {error}"));
+        }
+        (self.child, self.state) = ready(&self.home);
     }
 
     /// The one that all tests share which only read: started by the first, ended after the last.
@@ -98,6 +104,17 @@ pub(crate) fn processes(state: &State) -> Vec<u32> {
 
 /// The file with the messages of a sandbox, below the home folder.
 const MESSAGES: &str = "sandbox.messages";
+
+/// Starts a sandbox, and returns when it can be used.
+fn ready(home: &Home) -> (Child, State) {
+    let mut child = engine_up(home);
+    // It prints its state once, as soon as it is ready, and then nothing more.
+    let output = serde_json::Deserializer::from_reader(BufReader::new(child.stdout.take().unwrap()));
+    let Some(Ok(state)) = output.into_iter().next() else {
+        panic!("the sandbox did not start\n{}", std::fs::read_to_string(home.path().join(MESSAGES)).unwrap_or_default());
+    };
+    (child, state)
+}
 
 /// Starts a sandbox that ends with this process.
 #[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
