@@ -10,35 +10,30 @@ use super::yaml;
 use crate::domain::application::matches_pattern;
 use crate::domain::tree::{Rendered, Tree};
 use crate::domain::{Commit, Object, RepositoryPath, RepositoryUrl};
-use crate::error::Result;
 use crate::ports::git::File;
 
-/// The files below `folders` as they are served. Only documents that lead Argo CD to `fleet` are written anew; every other file is byte for byte the clone's.
-///
-/// # Errors
-/// A manifest that is not YAML, with its place.
-pub fn files(files: &[File], folders: &[RepositoryPath], fleet: &RepositoryUrl, server: &RepositoryUrl) -> Result<Vec<File>> {
+/// The files below `folders` as they are served. Only documents that lead Argo CD to `fleet` are written anew; every other file is byte for byte the clone's,
+/// also one that is no YAML, as the template of a chart.
+pub fn files(files: &[File], folders: &[RepositoryPath], fleet: &RepositoryUrl, server: &RepositoryUrl) -> Vec<File> {
     let used = files.iter().filter(|file| folders.iter().any(|folder| file.path.is_within(folder)));
-    used.map(|file| {
-        let mut served = file.clone();
-        let Some(text) = is_manifest(&file.path).then(|| std::str::from_utf8(&file.content).ok()).flatten() else { return Ok(served) };
-        // Parsing every file of a large tree costs more than to look for the name first.
-        if !text.to_lowercase().contains(&fleet.host().to_lowercase()) {
-            return Ok(served);
-        }
-        let mut documents: Vec<Value> =
-            yaml::parse_documents(text, file.path.as_str())?.into_iter().map(|document| document.value).collect();
-        let replaced = documents.iter_mut().map(|document| lead(document, fleet, server)).filter(|changed| *changed).count();
-        if replaced > 0 {
-            served.content = if file.path.file_name().ends_with(".json") && documents.len() == 1 {
-                documents.iter().map(Value::to_string).collect::<String>().into_bytes()
-            } else {
-                documents.iter().map(yaml::to_text).collect::<Vec<_>>().join("---\n").into_bytes()
-            };
-        }
-        Ok(served)
+    used.map(|file| File { path: file.path.clone(), content: led(file, fleet, server).unwrap_or_else(|| file.content.clone()) }).collect()
+}
+
+/// What a file is with the server's address in it; none if nothing in it leads to the fleet repository.
+fn led(file: &File, fleet: &RepositoryUrl, server: &RepositoryUrl) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(&file.content).ok().filter(|_| is_manifest(&file.path))?;
+    // Parsing every file of a large tree costs more than to look for the name first.
+    if !text.to_lowercase().contains(&fleet.host().to_lowercase()) {
+        return None;
+    }
+    let parsed = yaml::parse_documents(text, file.path.as_str()).ok()?;
+    let mut documents: Vec<Value> = parsed.into_iter().map(|document| document.value).collect();
+    // Each document is looked at, also after the first that was changed.
+    let any = documents.iter_mut().fold(false, |any, document| lead(document, fleet, server) | any);
+    any.then(|| match documents.as_slice() {
+        [document] if file.path.file_name().ends_with(".json") => document.to_string().into_bytes(),
+        documents => documents.iter().map(yaml::to_text).collect::<Vec<_>>().join("---\n").into_bytes(),
     })
-    .collect()
 }
 
 /// The tree of `commit`, which has the files that [`files`] made, at `server`.
@@ -173,7 +168,7 @@ mod tests {
         RepositoryUrl::of_git_daemon("git.argocd.svc", 9418, "fleet.git")
     }
 
-    fn led(mut document: Value) -> Value {
+    fn served(mut document: Value) -> Value {
         lead(&mut document, &fleet(), &server());
         document
     }
@@ -192,7 +187,7 @@ mod tests {
             "https://github.com/acme/fleet.git",
             "https://github.com/acme/fleet/",
         ] {
-            let document = led(application(&json!({"source": {"repoURL": spelling}})));
+            let document = served(application(&json!({"source": {"repoURL": spelling}})));
             assert_eq!(document["spec"]["source"]["repoURL"], server().as_str(), "{spelling}");
         }
     }
@@ -201,15 +196,15 @@ mod tests {
     fn other_repositories_charts_and_the_rest_of_a_document_stay() {
         for other in ["git@github.com:acme/fleet-charts.git", "https://charts.example.org", "git@gitlab.com:acme/fleet.git", "fleet"] {
             let document = application(&json!({"source": {"repoURL": other, "path": "github.com/acme/fleet"}}));
-            assert_eq!(led(document.clone()), document, "{other}");
+            assert_eq!(served(document.clone()), document, "{other}");
         }
         let note = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "n"}, "data": {"repoURL": fleet().as_str()}});
-        assert_eq!(led(note.clone()), note);
+        assert_eq!(served(note.clone()), note);
     }
 
     #[test]
     fn several_sources_generators_and_values_inside_of_texts_lead_to_the_server() {
-        let document = led(application(&json!({"sources": [
+        let document = served(application(&json!({"sources": [
             {"repoURL": "git@github.com:acme/fleet"},
             {"repoURL": "https://charts.example.org", "chart": "apps", "helm": {
                 "values": "source: {repoURL: 'git@github.com:acme/fleet'}\nother: git@github.com:acme/other\n",
@@ -225,7 +220,7 @@ mod tests {
     #[test]
     fn a_project_permits_the_server_beside_the_fleet_repository_and_only_if_it_permits_that() {
         let project = |permitted: Value| {
-            led(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"},
+            served(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"},
                 "spec": {"sourceRepos": permitted}}))["spec"]["sourceRepos"]
                 .clone()
         };
@@ -242,15 +237,16 @@ mod tests {
         let folders = ["r".parse().unwrap()];
         let kept = [
             file("r/a.yaml", "# github.com\nkind:   Odd  \n"),
+            file("r/templates/t.yaml", "repoURL: {{ .Values.url }} # github.com\n  odd"),
             file("r/b.bin", "\u{0}git@github.com:acme/fleet"),
             file("r/c.yaml", "kind: ConfigMap\nurl: git@github.com:acme/fleet # not for Argo CD\n"),
         ];
         let mut all = kept.to_vec();
         all.push(file("elsewhere/d.yaml", "a: 1\n"));
-        assert_eq!(files(&all, &folders, &fleet(), &server()).unwrap(), kept);
+        assert_eq!(files(&all, &folders, &fleet(), &server()), kept);
 
         let two = file("r/e.yaml", "repoURL: git@github.com:acme/fleet\n---\nkind: Other\n");
-        let served = files(&[two], &folders, &fleet(), &server()).unwrap().remove(0).content;
-        assert_eq!(String::from_utf8(served).unwrap(), format!("repoURL: {}\n---\nkind: Other\n", server()));
+        let content = files(&[two], &folders, &fleet(), &server()).remove(0).content;
+        assert_eq!(String::from_utf8(content).unwrap(), format!("repoURL: {}\n---\nkind: Other\n", server()));
     }
 }

@@ -13,7 +13,7 @@ pub async fn serve(worktree: &dyn Worktree, packer: &dyn Packer, fleet: &Fleet) 
     let folders: Vec<RepositoryPath> = served::folders(tree, &fleet.folder);
     let files = worktree.files(&tree.commit, &folders).await?;
     let server = git_server::address();
-    let files = served::files(&files, &folders, &tree.repository, &server)?;
+    let files = served::files(&files, &folders, &tree.repository, &server);
     let message = format!("The files of `{}` at {}, served from a clone", tree.cluster, tree.commit);
     let packed = packer.pack(&files, git_server::branch(tree), &message, git_server::LARGEST_PACK).await?;
     if packed.packs.len() > git_server::MOST_PACKS {

@@ -3,9 +3,11 @@
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use gitops_bootstrap::adapters::git::GitPacker;
+use gitops_bootstrap::adapters::process::Program;
 use gitops_bootstrap::domain::tree::{Rendered, Tree};
 use gitops_bootstrap::domain::{Object, RepositoryPath};
 use gitops_bootstrap::manifest::git_server;
@@ -82,16 +84,16 @@ fn mount(objects: &[Object], at: &Path) {
 }
 
 /// Runs the Deployment's container on this machine: its command, with the volume in the place of the mount and a free port of loopback.
-fn serve(objects: &[Object], volume: &Path) -> (Daemon, u16) {
+#[expect(clippy::disallowed_methods, reason = "a server has to outlive the call that starts it; its environment is closed here")]
+fn serve(objects: &[Object], programs: &Path, volume: &Path) -> (Daemon, u16) {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let container = objects.last().unwrap().at("/spec/template/spec/containers/0").unwrap();
     let words = |field: &str| container[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>();
     let mount = container["volumeMounts"][0]["mountPath"].as_str().unwrap();
     let command = words("command");
     assert_eq!(command, ["git", "daemon"]);
-    let path = Command::new("git").arg("--exec-path").output().unwrap().stdout;
     // Not `git daemon`, which would be the parent of the server and could not be ended with it.
-    let mut daemon = Command::new(Path::new(String::from_utf8(path).unwrap().trim()).join("git-daemon"));
+    let mut daemon = Command::new(programs.join("git-daemon"));
     for argument in words("args") {
         let argument = if argument.starts_with("--port=") { format!("--port={port}") } else { argument };
         daemon.arg(argument.replace(mount, volume.to_str().unwrap()));
@@ -106,16 +108,11 @@ fn serve(objects: &[Object], volume: &Path) -> (Daemon, u16) {
     (Daemon(daemon.spawn().unwrap()), port)
 }
 
-fn clone(port: u16, into: &Path) -> bool {
-    let url = format!("git://127.0.0.1:{port}/fleet.git");
-    let command = Command::new("git")
-        .args(["clone", "--quiet", &url])
-        .arg(into)
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .stderr(Stdio::null())
-        .status();
-    command.unwrap().success()
+/// What `git` prints for `arguments`; none if it fails.
+async fn git(folder: &Path, arguments: &[&str]) -> Option<String> {
+    let program = Program::new("git").in_folder(folder).envs([("GIT_CONFIG_NOSYSTEM", "1"), ("GIT_CONFIG_GLOBAL", "/dev/null")]);
+    let output = program.args(arguments.iter().copied()).run().await.unwrap();
+    output.is_success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
 #[tokio::test]
@@ -129,19 +126,18 @@ async fn the_objects_of_the_server_are_a_repository_that_git_daemon_serves_and_g
     let objects = git_server::objects(&packed, &tree()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     mount(&objects, folder.path());
-    let (_daemon, port) = serve(&objects, folder.path());
+    let programs = git(folder.path(), &["--exec-path"]).await.unwrap();
+    let (_daemon, port) = serve(&objects, Path::new(&programs), folder.path());
     let cloned = folder.path().join("clone");
-    let begin = std::time::Instant::now();
-    while !clone(port, &cloned) {
-        assert!(begin.elapsed().as_secs() < 30, "the server does not answer");
-        std::thread::sleep(std::time::Duration::from_millis(50));
-    }
+    let url = format!("git://127.0.0.1:{port}/fleet.git");
+    let listens = async { while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {} };
+    tokio::time::timeout(Duration::from_secs(30), listens).await.expect("the server listens");
+    git(folder.path(), &["clone", "--quiet", &url, "clone"]).await.unwrap();
     for file in &files {
         assert!(std::fs::read(cloned.join(file.path.as_str())).unwrap() == file.content, "{}", file.path);
     }
-    let head = Command::new("git").arg("-C").arg(&cloned).args(["log", "--format=%H %s %D"]).output().unwrap().stdout;
-    let head = String::from_utf8(head).unwrap();
-    assert_eq!(head.trim(), format!("{} a message HEAD -> release/1, origin/release/1, origin/HEAD", packed.commit));
+    let head = git(&cloned, &["log", "--format=%H %s %D"]).await.unwrap();
+    assert_eq!(head, format!("{} a message HEAD -> release/1, origin/release/1, origin/HEAD", packed.commit));
 }
 
 #[tokio::test]

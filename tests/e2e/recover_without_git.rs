@@ -1,21 +1,22 @@
 //! `recover --serve-clone`, while neither the forge's API nor its Git server answers, and the way back.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::forge::{deploy_keys, switch};
-use crate::support::{Ran, TestSandbox};
+use crate::support::{Ran, TestSandbox, eventually};
 
 /// The address at which the clone is served inside of the cluster.
 const SERVER: &str = "git://gitops-bootstrap-git.argocd.svc:9418/fleet.git";
 
 /// The objects that serve the clone.
-const OURS: [&str; 6] = [
+const OURS: [&str; 5] = [
     "deployments,services,networkpolicies,configmaps,pods",
     "--namespace",
     "argocd",
     "--selector",
     "app.kubernetes.io/name=gitops-bootstrap-git",
-    "--ignore-not-found",
 ];
 
 /// Where recovery is killed while the forge is down, one run after the other.
@@ -62,6 +63,7 @@ fn with_the_forge_down_the_tree_runs_from_the_clone_and_moves_back_to_the_forge_
     take_down(&sandbox, true);
     let refused = recover(&sandbox, &[]);
     assert_ne!(refused.status, Some(0), "without the forge and without the clone there is no recovery\n{refused}");
+    assert!(refused.stderr.contains("--serve-clone"), "{refused}");
     assert!(!sandbox.has(&["namespace", "argocd"]), "nothing was changed");
 
     for point in KILLED_WITHOUT {
@@ -99,7 +101,5 @@ fn with_the_forge_down_the_tree_runs_from_the_clone_and_moves_back_to_the_forge_
         assert!(!project["spec"]["sourceRepos"].to_string().contains("git://"), "{project}");
     }
     assert_eq!(record(&sandbox)["servedCommit"], Value::Null);
-    crate::support::eventually("the server to be gone", std::time::Duration::from_secs(60), || {
-        sandbox.list(&OURS).is_empty().then_some(())
-    });
+    eventually("the server to be gone", Duration::from_secs(60), || sandbox.list(&OURS).is_empty().then_some(()));
 }

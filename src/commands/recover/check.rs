@@ -68,7 +68,9 @@ pub(super) async fn check(
     };
     let host_keys = async {
         match is_up {
-            true => preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts).await,
+            true => preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts)
+                .await
+                .map_err(with_clone_instead),
             false => Ok(()),
         }
     };
@@ -144,6 +146,14 @@ pub(super) async fn check(
     }
     compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
     Ok(Checked { world, found, losses, stale_keys, has_bundle })
+}
+
+/// The failure of a Git server that does not answer, with the way to do without it.
+fn with_clone_instead(failure: Failure) -> Failure {
+    if failure.kind != Kind::Transient {
+        return failure;
+    }
+    failure.hint("if it stays down: `--serve-clone` runs the tree from this clone, and a later run moves it back")
 }
 
 /// The bundle: of the file that is named, or of the commit; none if there is none.
