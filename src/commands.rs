@@ -14,6 +14,7 @@ pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod sandbox;
+mod serve_clone;
 pub mod status;
 pub mod unpack;
 

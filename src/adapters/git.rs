@@ -6,6 +6,7 @@ use std::path::Path;
 use tokio::sync::OnceCell;
 
 use self::agent::Agent;
+pub use self::pack::GitPacker;
 pub use self::remote::GitRemote;
 pub use self::stand_in::StandIn;
 pub use self::worktree::GitWorktree;
@@ -14,6 +15,7 @@ use crate::ports::git::GitError;
 
 mod agent;
 pub mod copy;
+mod pack;
 pub mod publish;
 mod remote;
 mod ssh;

@@ -226,11 +226,11 @@ pub(super) async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: 
 
 /// The Applications as they are now, each with how it stands.
 pub(super) async fn applications(world: &World) -> Result<Vec<(Application, Standing)>> {
-    let tree = &world.wanted.tree;
+    let tree = world.followed();
     let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
     let projects: Vec<Object> = tree.projects.iter().map(|project| project.object.clone()).collect();
     let applications = objects.iter().filter_map(|object| Some(Application::read(object).ok()?.with_windows(&projects)));
-    let commit = world.commit();
+    let commit = world.followed_commit();
     Ok(applications
         .map(|application| {
             let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));

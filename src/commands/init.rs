@@ -15,6 +15,7 @@ use super::bootstrap::{
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
+use super::serve_clone;
 use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
@@ -54,7 +55,7 @@ async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     };
     context.events.send(Event::Planned { steps: planned.clone() });
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
-    let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
+    let steps = if planned.iter().any(|step| step.needed) { engine::run(&serve_clone::steps(&planned), &world).await? } else { Vec::new() };
     result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
 }
 
@@ -77,7 +78,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    let planned = engine::survey(&StepId::INIT, &world).await?;
+    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
 

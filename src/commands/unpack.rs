@@ -1,6 +1,5 @@
 //! `unpack`: restores a bundle into a cluster by hand. `recover` does the same on its way.
 
-
 use serde_json::json;
 
 use super::bundle::{self, Place};

@@ -31,6 +31,7 @@ mod recover;
 mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;
+mod recover_without_git;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

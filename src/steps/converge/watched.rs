@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Scope;
 use crate::domain::application::{Application, HealthStatus, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{Object, ObjectRef};
+use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::prospect::{Prospect, prospect};
@@ -51,7 +51,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(world: &World, scope: &Scope) -> Self {
-        let tree = &world.wanted.tree;
+        let tree = world.followed();
         let left_out = scope.left_out(tree);
         let names = tree.applications.iter().map(|application| application.object.name()).filter(|name| !left_out.contains(*name));
         let declared: BTreeSet<ObjectRef> =
@@ -76,8 +76,8 @@ impl Watched {
         }
         let Ok(application) = Application::read(object) else { return };
         let application = application.with_windows(&self.projects);
-        let tree = &world.wanted.tree;
-        let commit = world.commit();
+        let tree = world.followed();
+        let commit = world.followed_commit();
         let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
         let before = self.applications.get(&object.reference());
         let running = application.operation().filter(|operation| operation.is_running());
@@ -89,7 +89,7 @@ impl Watched {
             && application.health() == HealthStatus::Progressing
             && application.operation().is_none_or(|operation| !operation.is_running());
         let known = Known {
-            state: verdict(&application, expected),
+            state: standing(world, &application, expected),
             has_error: application.errors().next().is_some(),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
@@ -163,6 +163,17 @@ impl Watched {
             failure.because(format!("{}: {}", reference.name, known.state.reason().unwrap_or("it is not there")))
         });
         failure.hint("`gitops-bootstrap status` shows the tree with the cause of each stall")
+    }
+}
+
+/// How an Application stands. One that still goes to the place that the tree has left is not there yet, however well it is.
+fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
+    let left = world.left();
+    match verdict(application, expected) {
+        State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
+            State::Progressing { why: format!("it still takes its objects from {left}") }
+        }
+        state => state,
     }
 }
 
