@@ -161,6 +161,7 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
         into_non_empty: true,
         new_identity: true,
         accept_loss: true,
+        serve_clone: false,
     }
 }
 
