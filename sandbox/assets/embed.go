@@ -8,7 +8,7 @@ import (
 	"io/fs"
 )
 
-//go:embed argocd kwok stages all:sealed-secrets
+//go:embed argocd kwok stages stand-ins all:sealed-secrets
 var files embed.FS
 
 // ArgoCDManifest returns Argo CD's install manifest to the byte; ha asks for the highly available one.
@@ -26,6 +26,9 @@ func GitVerifyWrapper() ([]byte, error) {
 
 // SealedSecretsChart returns the Helm chart of Sealed Secrets, without what only people read.
 func SealedSecretsChart() (fs.FS, error) { return fs.Sub(files, "sealed-secrets") }
+
+// StandIns returns the folder of stages for controllers that cannot run in a sandbox.
+func StandIns() (fs.FS, error) { return fs.Sub(files, "stand-ins") }
 
 // Stages returns the configuration of kwok: every stage, as one stream of YAML documents.
 func Stages() ([]byte, error) {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
+use crate::adapters::git::{GitRemote, StandIn};
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::token::{self, TokenSources};
 use crate::cli::run::Run;
@@ -23,7 +24,7 @@ use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
-use crate::steps::key_verify::head_by_stored_key;
+use crate::steps::key_verify::by_stored_key;
 use crate::steps::world::Credential;
 
 /// The first event of a run.
@@ -54,6 +55,18 @@ pub(super) fn pinned_hosts(declaration: Option<&Declaration>) -> Result<HostKeys
         .map_err(|error| Failure::repository(format!("gitops.yaml: repository.knownHosts: {error}")))
 }
 
+/// The Git servers: as they are, and in a sandbox its forge in the place of the fleet's own.
+pub(super) fn remote(context: &Context, repository: &RepositoryUrl, sandbox: Option<&State>) -> Result<Arc<dyn Remote>> {
+    let remote = GitRemote::new(context.environment.variables.clone());
+    let Some((state, address)) = sandbox.and_then(|state| Some((state, state.forge.stand_in(repository)?))) else {
+        return Ok(Arc::new(remote));
+    };
+    let lines = state.forge.host_key_lines()?;
+    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
+        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
+    Ok(Arc::new(StandIn { remote, stood_in_for: repository.clone(), address, hosts }))
+}
+
 /// The commit that the remote serves, asked with the access that the person has; none if that access does not suffice.
 pub(super) async fn remote_head(
     remote: &dyn Remote,
@@ -69,9 +82,8 @@ pub(super) async fn remote_head(
     head.ok().flatten()
 }
 
-/// Compares the clone with what the remote serves, and notes the commit that the cluster will end up at. `head` is what the person's own access has
-/// shown; where it could not, the deploy key that the cluster has and the forge's API are asked. If nothing can tell yet, the clone is compared once the
-/// deploy key works.
+/// Compares the clone with what the remote serves, and notes the commit that the cluster will end up at. If nothing could tell yet (`head` is none), the
+/// clone is compared once the deploy key works.
 pub(super) async fn compare_clone(
     world: &World,
     worktree: Arc<dyn Worktree>,
@@ -80,10 +92,6 @@ pub(super) async fn compare_clone(
     named: Option<&Commit>,
     context: &Context,
 ) -> Result<()> {
-    let head = match head {
-        Some(head) => Some(head),
-        None => head_by_other_access(world).await?,
-    };
     let clone = preflight::clone_of(worktree, fleet);
     let commit = preflight::check_clone(&clone, fleet, head.as_ref(), named).await?;
     if head.is_none() && named.is_none() {
@@ -97,8 +105,8 @@ pub(super) async fn compare_clone(
 }
 
 /// The commit that the remote serves, asked with the deploy key that the cluster has, or else by the forge's API with the token; none if neither can tell.
-async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
-    if let Some(head) = head_by_stored_key(world).await? {
+pub(super) async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
+    if let Some(head) = by_stored_key(world).await?.head {
         return Ok(Some(head));
     }
     let Some(forge) = &world.forge else { return Ok(None) };
@@ -130,9 +138,10 @@ pub(super) async fn forge(
     if flags.paste_key {
         return Ok(None);
     }
-    let api = api(flags, declaration);
+    let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
+    let api = stand_in.or_else(|| api(flags, declaration));
     let token = match sandbox {
-        Some(state) if flags.token_file.is_none() => state.forge.token("admin")?,
+        Some(state) if flags.token_file.is_none() || stand_in.is_some() => state.forge.token("admin")?,
         _ => {
             let host = GitHub::host(repository, api)?;
             let sources = TokenSources {
@@ -217,11 +226,11 @@ pub(super) async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: 
 
 /// The Applications as they are now, each with how it stands.
 pub(super) async fn applications(world: &World) -> Result<Vec<(Application, Standing)>> {
-    let tree = &world.wanted.tree;
+    let tree = world.followed();
     let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
     let projects: Vec<Object> = tree.projects.iter().map(|project| project.object.clone()).collect();
     let applications = objects.iter().filter_map(|object| Some(Application::read(object).ok()?.with_windows(&projects)));
-    let commit = world.commit();
+    let commit = world.followed_commit();
     Ok(applications
         .map(|application| {
             let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));

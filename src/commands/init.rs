@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use super::Context;
 use super::ask::ask;
 use super::bootstrap::{
-    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
-use crate::adapters::git::{GitRemote, GitWorktree};
+use super::serve_clone;
+use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
 use crate::domain::declaration::{Flavour, Repository};
@@ -25,8 +26,7 @@ use crate::error::{Failure, Result};
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
+use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
@@ -55,7 +55,7 @@ async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     };
     context.events.send(Event::Planned { steps: planned.clone() });
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
-    let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
+    let steps = if planned.iter().any(|step| step.needed) { engine::run(&serve_clone::steps(&planned), &world).await? } else { Vec::new() };
     result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
 }
 
@@ -78,7 +78,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    let planned = engine::survey(&StepId::INIT, &world).await?;
+    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
 
@@ -144,7 +144,7 @@ async fn check(
     let tree = &fleet.reading.tree;
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let declaration = fleet.declaration.as_ref();
     let forge = forge(&arguments.run, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
@@ -152,20 +152,7 @@ async fn check(
         return Err(without_token(&arguments.run, declaration, &tree.repository));
     }
 
-    let facts = async {
-        let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
-        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, tree))?;
-        Ok::<ClusterFacts, Failure>(facts)
-    };
-    let forge_check = async {
-        match &forge {
-            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
-            None => Ok(()),
-        }
-    };
-    let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
-    let remote_head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
-    let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
+    let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
     tell_facts(&facts, tree.commit.short(), context);
 
     let wanted = Wanted {
@@ -193,6 +180,19 @@ async fn check(
         Arc::new(faults(&arguments.run)?),
         wanted,
     );
+    let forge_check = async {
+        match &world.forge {
+            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
+            None => Ok(()),
+        }
+    };
+    let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
+    let ((), (), (), head) = tokio::try_join!(
+        preflight::check_trees(cluster, tree),
+        preflight::check_rights(cluster, tree),
+        forge_check,
+        preflight::head_of_remote(&world, own_key.as_ref()),
+    )?;
     compare_clone(&world, worktree, &fleet, head, arguments.run.commit.as_ref(), context).await?;
     Ok(world)
 }

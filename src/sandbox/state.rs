@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::domain::RepositoryUrl;
 use crate::error::{Failure, Result};
 
 /// A sandbox as the engine describes it. Fields that this tool does not need are not read, so that an engine may say more.
@@ -36,6 +37,12 @@ pub struct State {
     pub argocd: Option<ArgoCd>,
     /// The processes, each a real program.
     pub components: Vec<Component>,
+    /// The log of the objects that a controller was stood in for, if any are: a JSON object a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in_log: Option<PathBuf>,
+    /// What a cluster has and a sandbox has not, in words.
+    #[serde(default)]
+    pub off: Vec<String>,
     /// The versions of the programs.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
@@ -98,6 +105,20 @@ pub struct Component {
     pub since: String,
 }
 
+/// The file in the sandbox's folder in which it keeps what it says of its pods.
+pub(super) const PODS_FILE: &str = "pods/state.json";
+
+/// What it says of its pods, as far as it is used.
+#[derive(serde::Deserialize)]
+struct Pods {
+    argocd: Option<ArgoCd>,
+}
+
+/// Where Argo CD is opened, by the content of [`PODS_FILE`].
+pub(super) fn argocd_url(json: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Pods>(json).ok()?.argocd.map(|argocd| argocd.url)
+}
+
 impl Supervisor {
     /// Whether there is a process of that number.
     #[cfg(unix)]
@@ -136,6 +157,16 @@ impl Forge {
     /// The address of a repository over SSH.
     pub fn ssh_url(&self, owner: &str, name: &str) -> String {
         format!("ssh://git@{}:{}/{owner}/{name}.git", self.ssh_host, self.ssh_port)
+    }
+
+    /// Where a repository is that this forge stands in for: under the same owner and name. None for a repository of its own address, and for one
+    /// whose address has no owner and name.
+    pub fn stand_in(&self, repository: &RepositoryUrl) -> Option<RepositoryUrl> {
+        if repository.host() == self.ssh_host && repository.port() == Some(self.ssh_port) {
+            return None;
+        }
+        let (owner, name) = repository.owner_and_name()?;
+        self.ssh_url(owner, name).parse().ok()
     }
 
     /// The token with the rights called `name`, as in `admin`.
@@ -185,6 +216,22 @@ mod tests {
         let state = State::parse(&serde_json::to_vec(&sample()).unwrap()).unwrap();
         assert!(state.is_running() && state.argocd.is_none());
         assert_eq!(state.forge.ssh_url("demo", "fleet"), "ssh://git@127.0.0.1:3/demo/fleet.git");
+    }
+
+    #[test]
+    fn argo_cd_is_where_the_pods_say_once_it_is_there() {
+        let said = br#"{"argocd": {"url": "https://127.0.0.1:2", "namespace": "argocd", "ready": true}, "pods": []}"#;
+        assert_eq!(argocd_url(said).as_deref(), Some("https://127.0.0.1:2"));
+        assert_eq!(argocd_url(br#"{"pods": []}"#), None);
+    }
+
+    #[test]
+    fn the_forge_stands_in_for_every_repository_but_its_own() {
+        let forge = State::parse(&serde_json::to_vec(&sample()).unwrap()).unwrap().forge;
+        let stand_in = |url: &str| forge.stand_in(&url.parse().unwrap()).map(|url| url.to_string());
+        assert_eq!(stand_in("git@github.com:acme/fleet.git").as_deref(), Some("ssh://git@127.0.0.1:3/acme/fleet.git"));
+        assert_eq!(stand_in("ssh://git@127.0.0.1:3/demo/fleet.git"), None);
+        assert_eq!(stand_in("git@gitlab.com:group/below/fleet.git"), None);
     }
 
     #[test]

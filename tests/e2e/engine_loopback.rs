@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{TestSandbox, engine, eventually};
+use crate::support::{Home, TestSandbox, engine, eventually};
 
 /// How long Argo CD's programs may take to start.
 const SOON: Duration = Duration::from_secs(120);
@@ -77,7 +77,7 @@ fn listening(inodes: &BTreeSet<String>) -> Vec<(IpAddr, u16)> {
 
 #[test]
 fn every_port_of_every_program_is_on_loopback() {
-    let sandbox = TestSandbox::start();
+    let sandbox = TestSandbox::start_with(Home::new(), &["--serve-host", "git.example.org", "--stand-ins", "default"]);
     sandbox.kubectl(&["create", "namespace", "argocd"]);
     install(&sandbox, "argocd", "argocd");
     install(&sandbox, "sealed-secrets", "kube-system");

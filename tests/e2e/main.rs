@@ -7,10 +7,16 @@
 
 mod command_line;
 mod demo;
+mod drill_charts;
+mod drill_example;
+mod drill_faults;
+mod drill_stopped;
 mod engine_build;
+mod engine_hosts;
 mod engine_loopback;
 mod engine_sealed_secrets;
 mod engine_sources;
+mod engine_stand_ins;
 mod fleet_render;
 mod init_by_flags;
 mod init_drift;
@@ -19,11 +25,13 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod new_published;
 mod pack;
 mod recover;
 mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;
+mod recover_without_git;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

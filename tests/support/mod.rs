@@ -4,6 +4,7 @@
 
 mod cli;
 pub(crate) mod cluster;
+pub(crate) mod drill;
 mod engine;
 mod fleet;
 pub(crate) mod forge;
@@ -17,7 +18,7 @@ mod secrets;
 
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::{engine, library_context};
-pub(crate) use fleet::Fleet;
+pub(crate) use fleet::{Fleet, git};
 pub(crate) use home::Home;
 pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};

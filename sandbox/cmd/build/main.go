@@ -24,14 +24,15 @@ import (
 func main() {
 	output := flag.String("o", "gitops-bootstrap-engine", "file to write the engine to")
 	assetsOnly := flag.Bool("assets-only", false, "copy and check the embedded files, compile nothing")
+	sources := flag.String("sources", "", "hash of these sources, for the engine to say of what it was built")
 	flag.Parse()
-	if err := build(*output, *assetsOnly); err != nil {
+	if err := build(*output, *sources, *assetsOnly); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
 }
 
-func build(output string, assetsOnly bool) error {
+func build(output, sources string, assetsOnly bool) error {
 	if err := copyAssets(moduleFolder, "assets"); err != nil {
 		return err
 	}
@@ -45,15 +46,14 @@ func build(output string, assetsOnly bool) error {
 	if err != nil {
 		return err
 	}
+	if sources != "" {
+		flags += " -X main.sources=" + sources
+	}
 	packages, err := listPackages()
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(os.Stderr, "packages %d\n", len(packages))
-	workshop, err := os.MkdirTemp("", "gitops-bootstrap-engine-")
-	if err != nil {
-		return fmt.Errorf("making a folder for the changed modules: %w", err)
-	}
 	defer os.RemoveAll(workshop)
 	modfile, err := copyModules(packages, workshop)
 	if err != nil {

@@ -82,3 +82,36 @@ func TestTheEditsMatchTheModulesOfGoMod(t *testing.T) {
 		}
 	}
 }
+
+func TestAChangedModuleIsCopiedAsFarAsItIsUsed(t *testing.T) {
+	module, err := moduleFolder(argocdModule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := os.WriteFile(name, []byte("module example.org/m\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := changed
+	defer func() { changed = before }()
+	changed = changed[:1]
+	listed := listedPackage{Dir: filepath.Join(module, "controller"), GoFiles: []string{"appcontroller.go"}}
+	listed.Module = &struct{ Path, Dir string }{argocdModule, module}
+	os.MkdirAll(".build/left", 0o755)
+	modfile, err := copyModules([]listedPackage{listed, {Dir: "/elsewhere", GoFiles: []string{"a.go"}}}, ".build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.ReadFile(filepath.Join(".build", argocdModule, "controller", "appcontroller.go"))
+	if err != nil || !strings.Contains(string(copied), `"127.0.0.1:%d"`) || strings.Contains(string(copied), "0.0.0.0") {
+		t.Errorf("the copy is not changed: %v", err)
+	}
+	if content, _ := os.ReadFile(modfile); !strings.Contains(string(content), argocdModule+" => ./.build/"+argocdModule) {
+		t.Errorf("the modules are %s", content)
+	}
+	if _, err := os.Stat(".build/left"); err == nil {
+		t.Error("what an ended build left is still there")
+	}
+}

@@ -87,6 +87,10 @@ func generate(folderOf func(module string) (string, error), folder string) error
 	return nil
 }
 
+// workshop is the folder of the copies while the engine is compiled. It is a relative path, for the engine names it as where these modules
+// came from, and the build is the same for the same sources. The go command passes over folders that begin with a dot.
+const workshop = ".build"
+
 // A listedPackage is what `go list -json` says of a package.
 type listedPackage struct {
 	Dir                             string
@@ -97,6 +101,10 @@ type listedPackage struct {
 // copyModules copies the modules with edits, as far as these packages are of them, below the folder and makes the edits there. It returns
 // the go.mod file to build with.
 func copyModules(packages []listedPackage, folder string) (string, error) {
+	// A file that an ended build left behind may be in no package any more.
+	if err := os.RemoveAll(folder); err != nil {
+		return "", fmt.Errorf("clearing the folder of copied modules: %w", err)
+	}
 	modfile := filepath.Join(folder, "go.mod")
 	for _, name := range []string{"go.mod", "go.sum"} {
 		content, err := os.ReadFile(name)
@@ -140,7 +148,7 @@ func copyModules(packages []listedPackage, folder string) (string, error) {
 				return "", err
 			}
 		}
-		if _, err := goCommand("mod", "edit", "-replace="+module+"="+copied, modfile); err != nil {
+		if _, err := goCommand("mod", "edit", "-replace="+module+"=./"+filepath.ToSlash(copied), modfile); err != nil {
 			return "", err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -84,16 +85,15 @@ func newVersion(programs Programs) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		versions := maps.Clone(programs.Versions)
+		if programs.Sources != "" {
+			versions["sources"] = programs.Sources
+		}
 		if machine {
-			return printJSON(command.OutOrStdout(), programs.Versions)
+			return printJSON(command.OutOrStdout(), versions)
 		}
-		names := []string{}
-		for name := range programs.Versions {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			fmt.Fprintln(command.OutOrStdout(), name, programs.Versions[name])
+		for _, name := range slices.Sorted(maps.Keys(versions)) {
+			fmt.Fprintln(command.OutOrStdout(), name, versions[name])
 		}
 		return nil
 	}

@@ -13,6 +13,15 @@ import (
 // controllerFlags are the flags that the controller's packages define before its command exists.
 var controllerFlags = []string{"listen-addr", "listen-metrics-addr", "read-timeout", "write-timeout"}
 
+// The other programs list global flags in their help, where these have no meaning.
+func init() {
+	for _, name := range controllerFlags {
+		if flag := pflag.Lookup(name); flag != nil {
+			flag.Hidden = true
+		}
+	}
+}
+
 func sealedSecretsController() int {
 	ownFlags(controllerFlags...)
 	sealedcontroller.Main()

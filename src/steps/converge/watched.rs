@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::Scope;
 use crate::domain::application::{Application, HealthStatus, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{Object, ObjectRef};
+use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::prospect::{Prospect, prospect};
@@ -26,6 +26,8 @@ pub(super) struct Known {
     pub(super) next_try: Option<(i64, Instant)>,
     /// How often Argo CD has repeated the sync that runs.
     repeated: u32,
+    /// Since when it is synced and waits for the health of its objects, or when it was last looked at again because of that.
+    pub(super) resting: Option<Instant>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
     /// Whether it is as Git has it, and only the health of its objects is open.
@@ -49,7 +51,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(world: &World, scope: &Scope) -> Self {
-        let tree = &world.wanted.tree;
+        let tree = world.followed();
         let left_out = scope.left_out(tree);
         let names = tree.applications.iter().map(|application| application.object.name()).filter(|name| !left_out.contains(*name));
         let declared: BTreeSet<ObjectRef> =
@@ -74,8 +76,8 @@ impl Watched {
         }
         let Ok(application) = Application::read(object) else { return };
         let application = application.with_windows(&self.projects);
-        let tree = &world.wanted.tree;
-        let commit = world.commit();
+        let tree = world.followed();
+        let commit = world.followed_commit();
         let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
         let before = self.applications.get(&object.reference());
         let running = application.operation().filter(|operation| operation.is_running());
@@ -83,8 +85,11 @@ impl Watched {
             let same = before.and_then(|known| known.next_try).filter(|(number, _)| *number == operation.retry_count);
             same.unwrap_or((operation.retry_count, Instant::now()))
         });
+        let is_resting = application.sync() == SyncStatus::Synced
+            && application.health() == HealthStatus::Progressing
+            && application.operation().is_none_or(|operation| !operation.is_running());
         let known = Known {
-            state: verdict(&application, expected),
+            state: standing(world, &application, expected),
             has_error: application.errors().next().is_some(),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
@@ -94,6 +99,7 @@ impl Watched {
             prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
             next_try,
             repeated: running.map_or(0, |operation| u32::try_from(operation.retry_count).unwrap_or(0)),
+            resting: is_resting.then(|| before.and_then(|known| known.resting).unwrap_or_else(Instant::now)),
             is_degraded: application.health() == HealthStatus::Degraded,
             is_synced: application.sync() == SyncStatus::Synced,
             parent: application.tracked_by.clone(),
@@ -160,6 +166,17 @@ impl Watched {
     }
 }
 
+/// How an Application stands. One that still goes to the place that the tree has left is not there yet, however well it is.
+fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
+    let left = world.left();
+    match verdict(application, expected) {
+        State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
+            State::Progressing { why: format!("it still takes its objects from {left}") }
+        }
+        state => state,
+    }
+}
+
 impl Known {
     fn absent() -> Self {
         Self {
@@ -170,6 +187,7 @@ impl Known {
             retry: Value::Null,
             prune: false,
             next_try: None,
+            resting: None,
             repeated: 0,
             is_degraded: false,
             is_synced: false,
