@@ -75,7 +75,7 @@ impl Standing {
 
     /// The failure of a run that needs all of them.
     pub fn given_up(&self) -> Failure {
-        let (open, all) = (self.watched.open().count(), self.watched.applications.len());
+        let (open, all) = (self.watched.causes().count(), self.watched.applications.len());
         self.watched
             .blame(Failure::new(Kind::Deadline, format!("{open} of {all} Applications cannot come right by themselves")))
             .hint("correct the cause in Git and push: Argo CD takes it from there; then run the same command again")
