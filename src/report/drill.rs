@@ -113,9 +113,11 @@ fn longest(report: &Report, look: Look) -> Vec<Line> {
     for (application, took) in timed.iter().take(LONGEST) {
         let share = usize::try_from(took * room as u64 / most).unwrap_or(room).max(1);
         let retried = if application.retries > 0 { format!(", repeated {} times", application.retries) } else { String::new() };
-        let line = Line::new().plain(format!("{:>TIME$}  ", time(*took))).plain(format!("{}{retried} ", application.name)).pad(TIME + 36);
-        let bar = if look.width >= TIME + 50 { look.either("━", "=").repeat(share) } else { String::new() };
-        lines.push(line.with(Paint::Busy, bar));
+        let line = Line::new().plain(format!("{:>TIME$}  ", time(*took))).plain(format!("{}{retried}", application.name)).hanging(TIME + 4);
+        lines.push(match look.width >= TIME + 50 {
+            true => line.plain(" ").pad(TIME + 36).with(Paint::Busy, look.either("━", "=").repeat(share)),
+            false => line,
+        });
     }
     lines
 }
