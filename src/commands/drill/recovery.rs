@@ -12,7 +12,7 @@ use self::record::Record;
 use super::ground::Ground;
 use crate::adapters::kubernetes::KubernetesCluster;
 use crate::adapters::process::{Output, Program};
-use crate::cli::drill::Arguments;
+use crate::cli::drill::{Arguments, ForgeDown};
 use crate::cli::{recover as cli, run::Run};
 use crate::commands::{Context, recover};
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
@@ -161,8 +161,13 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
         into_non_empty: true,
         new_identity: true,
         accept_loss: true,
-        serve_clone: false,
+        serve_clone: has_no_git(arguments),
     }
+}
+
+/// Whether the forge's Git is switched off for the drill: the tree then runs from the clone, as it would in earnest.
+fn has_no_git(arguments: &Arguments) -> bool {
+    matches!(arguments.forge_down, Some(ForgeDown::Git | ForgeDown::Both))
 }
 
 /// Runs the recovery as a process of its own, which is killed at `point`.
@@ -176,7 +181,8 @@ async fn run_killed(arguments: &Arguments, ground: &Ground, tree: &Tree, point: 
         true => words.extend(arguments.identities.files.iter().flat_map(|file| ["--identity".to_owned(), file.display().to_string()])),
         false => words.push("--without-bundle".to_owned()),
     }
-    let agreed = [("--open-gates", arguments.open_gates), ("--run-commands", arguments.run_commands)];
+    let agreed =
+        [("--open-gates", arguments.open_gates), ("--run-commands", arguments.run_commands), ("--serve-clone", has_no_git(arguments))];
     words.extend(agreed.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));
     words.extend(arguments.api_flaky.into_iter().flat_map(|flakiness| ["--api-flaky".to_owned(), flakiness.to_string()]));
     words.extend(["--fleet".to_owned(), super::named_folder(context).display().to_string()]);
