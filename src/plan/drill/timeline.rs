@@ -217,7 +217,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::application::samples::{self, healthy, parent, patched};
+    use crate::domain::application::samples::{healthy, parent, patched};
     use crate::plan::diagnosis::verdict;
 
     fn observe(timeline: &mut Timeline, seconds: u64, document: Value) {
