@@ -13,7 +13,7 @@ use crate::adapters::token::{self, TokenSources};
 use crate::cli::run::Run;
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
-use crate::domain::{Commit, Declaration, HostKeys, RepositoryUrl};
+use crate::domain::{Commit, Declaration, HostKeys, Object, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
 use crate::plan::diagnosis::{State as Standing, verdict};
@@ -219,7 +219,8 @@ pub(super) async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: 
 pub(super) async fn applications(world: &World) -> Result<Vec<(Application, Standing)>> {
     let tree = world.followed();
     let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
-    let applications = objects.iter().filter_map(|object| Application::read(object).ok());
+    let projects: Vec<Object> = tree.projects.iter().map(|project| project.object.clone()).collect();
+    let applications = objects.iter().filter_map(|object| Some(Application::read(object).ok()?.with_windows(&projects)));
     let commit = world.followed_commit();
     Ok(applications
         .map(|application| {

@@ -73,7 +73,9 @@ fn request(known: &Known, last_success: Option<Instant>, now: Instant) -> Option
         _ => {
             let (_, since) = known.next_try?;
             let came_up = last_success.is_some_and(|success| success > since);
-            (came_up && now.duration_since(since) > PAUSE).then_some(Request::Hurry)
+            // What it waited for may have been put right before this run: each gets one try in it.
+            let is_new = known.asked.is_none();
+            ((came_up || is_new) && now.duration_since(since) > PAUSE).then_some(Request::Hurry)
         }
     }
 }
