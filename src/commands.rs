@@ -5,13 +5,16 @@ mod bootstrap;
 pub mod bundle;
 pub mod completions;
 pub mod connect;
+pub mod drill;
 pub mod init;
+pub mod lint;
 pub mod man;
 pub mod new;
 pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod sandbox;
+mod serve_clone;
 pub mod status;
 pub mod unpack;
 
@@ -25,7 +28,9 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
+        Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
+        Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Pack(arguments) => pack::run(arguments, &context).await,
         Verb::Unpack(arguments) => unpack::run(arguments, &context).await,

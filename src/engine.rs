@@ -15,7 +15,7 @@ use crate::steps::{
     Step, World, converge::Converge, gates::Gates, infrastructure::Infrastructure, install::Crds, install::Install,
     key_register::KeyRegister, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, marker::Marker,
     namespace::Namespace, projects::Projects, prune_keys::PruneKeys, record::Record, rollout::Rollout, root_app::RootApp,
-    root_of_trust::RootOfTrust, secret_create::SecretCreate,
+    root_of_trust::RootOfTrust, secret_create::SecretCreate, serve_clone::ServeClone, serve_clone::ServeEnd,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -102,11 +102,13 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Install => Box::new(Install),
         StepId::KnownHosts => Box::new(KnownHosts),
         StepId::Rollout => Box::new(Rollout),
+        StepId::ServeClone => Box::new(ServeClone),
         StepId::Projects => Box::new(Projects),
         StepId::Infrastructure => Box::new(Infrastructure),
         StepId::Gates => Box::new(Gates),
         StepId::RootApp => Box::new(RootApp),
         StepId::Converge => Box::new(Converge),
+        StepId::ServeEnd => Box::new(ServeEnd),
         StepId::PruneKeys => Box::new(PruneKeys),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),

@@ -21,6 +21,7 @@ pub mod rollout;
 pub mod root_app;
 pub mod root_of_trust;
 pub mod secret_create;
+pub mod serve_clone;
 pub mod world;
 
 use std::future::Future;

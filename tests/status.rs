@@ -16,7 +16,7 @@ use gitops_bootstrap::domain::{ClusterName, Identity, Object, ObjectRef, Resourc
 use gitops_bootstrap::plan::diagnosis::State;
 use gitops_bootstrap::plan::status::Status;
 use gitops_bootstrap::ports::Cluster;
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use serde_json::{Value, json};
 
 /// A cluster with fixed objects. It refuses every change.
@@ -86,6 +86,10 @@ impl Cluster for Fixed {
     }
 
     async fn merge_patch(&self, _: &ObjectRef, _: &Value) -> Result<Object, ClusterError> {
+        refused()
+    }
+
+    async fn delete(&self, _: &ObjectRef, _: DeleteOptions<'_>) -> Result<(), ClusterError> {
         refused()
     }
 
@@ -178,6 +182,22 @@ async fn the_name_comes_from_the_record_where_none_is_typed() {
 async fn a_cluster_of_another_name_is_a_warning() {
     let status = Fixed::with(well()).status(Some("production")).await;
     assert_eq!(status.warnings, ["this cluster is recorded as `staging`, not as `production`: it may be the wrong context"]);
+}
+
+#[tokio::test]
+async fn a_tree_that_comes_from_a_clone_is_a_warning_that_says_how_it_moves_back() {
+    let mut objects = well();
+    for application in &mut objects[..2] {
+        application["spec"]["source"]["repoURL"] = "git://gitops-bootstrap-git.argocd.svc:9418/fleet.git".into();
+    }
+    objects[4]["data"]["servedCommit"] = "5a".repeat(20).into();
+    let status = Fixed::with(objects).status(None).await;
+    assert_eq!(status.bootstrap.unwrap().served_commit, Some("5a".repeat(20)));
+    let [warning] = status.warnings.as_slice() else { panic!("{:?}", status.warnings) };
+    assert!(
+        warning.starts_with("2 Applications come from a clone") && warning.ends_with("`gitops-bootstrap recover staging`"),
+        "{warning}"
+    );
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use crate::domain::{Commit, Object, ObjectRef, PublicKey, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::plan::StepId;
-use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use crate::ports::{Cluster, Forge};
 
@@ -52,7 +52,8 @@ impl FromStr for FaultPoint {
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
         // Every step of `init` is one of `recover`.
-        let step = StepId::RECOVER.into_iter().find(|id| id.name() == step);
+        let steps = StepId::RECOVER.into_iter().chain([StepId::ServeClone, StepId::ServeEnd]);
+        let step = steps.into_iter().find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }
@@ -212,6 +213,11 @@ impl Cluster for Watched<dyn Cluster> {
     async fn merge_patch(&self, object: &ObjectRef, patch: &serde_json::Value) -> Result<Object, ClusterError> {
         self.alive()?;
         self.after(self.port.merge_patch(object, patch).await)
+    }
+
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        self.alive()?;
+        self.after(self.port.delete(object, options).await)
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

@@ -7,6 +7,10 @@
 
 mod command_line;
 mod demo;
+mod drill_charts;
+mod drill_example;
+mod drill_faults;
+mod drill_stopped;
 mod engine_build;
 mod engine_hosts;
 mod engine_loopback;
@@ -28,6 +32,7 @@ mod recover_first_syncs;
 mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;
+mod recover_without_git;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

@@ -6,3 +6,4 @@ mod init;
 mod memory;
 mod recover;
 mod root_of_trust;
+mod serve_clone;

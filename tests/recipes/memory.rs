@@ -11,7 +11,9 @@ use gitops_bootstrap::domain::tree::Tree;
 use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::manifest::git_server;
+use gitops_bootstrap::plan::compare::OWN_MANAGER;
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
 use gitops_bootstrap::ports::key_maker::KeyPair;
@@ -38,6 +40,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    git_is_down: bool,
+    served: Option<Tree>,
     /// What Argo CD says of Applications that do not come up.
     statuses: BTreeMap<String, Value>,
 }
@@ -85,6 +89,8 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            git_is_down: false,
+            served: None,
             statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
@@ -108,6 +114,15 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    pub(crate) fn take_git_down(&self, down: bool) {
+        self.with(|state| state.git_is_down = down);
+    }
+
+    /// Says what Argo CD finds at the server in the cluster, as soon as that runs.
+    pub(crate) fn serve(&self, tree: &Tree) {
+        self.with(|state| state.served = Some(tree.clone()));
     }
 
     /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
@@ -227,12 +242,18 @@ impl Outside {
     }
 
     fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running, status) = self.with(|state| {
+        let from_server = application.text("/spec/source/repoURL") == Some(git_server::address().as_str());
+        let (tree, head, reachable, running, status) = self.with(|state| {
+            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
+            let server = state.objects.get(&git_server::deployment());
+            let status = state.statuses.get(application.name()).cloned();
+            if let Some(served) = state.served.clone().filter(|_| from_server) {
+                return (served.clone(), served.commit, server.is_some(), running, status);
+            }
             let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
             let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
-            let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
-            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            (state.head.clone(), state.tree.applications.clone(), reachable, running, state.statuses.get(application.name()).cloned())
+            let reachable = !state.git_is_down && key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
+            (state.tree.clone(), state.head.clone(), reachable, running, status)
         });
         if !reachable || !running {
             return;
@@ -253,12 +274,9 @@ impl Outside {
         });
         // An app-of-apps brings the Applications whose files are in its folder.
         let folder = application.text("/spec/source/path");
-        let children = applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
         for child in children.filter(|child| child.object.name() != application.name()) {
-            let reference = child.object.reference();
-            if self.with(|state| !state.objects.contains_key(&reference)) {
-                self.store(&reference, |value| merge(value, child.object.value()));
-            }
+            self.store(&child.object.reference(), |value| merge(value, child.object.value()));
         }
     }
 
@@ -285,12 +303,18 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) =
-            labels.map_or(("", None), |labels| labels.split_once('=').map_or((labels, None), |(label, value)| (label, Some(value))));
+        let labels: Vec<(&str, Option<&str>)> = labels
+            .into_iter()
+            .flat_map(|labels| labels.split(','))
+            .map(|label| label.split_once('=').map_or((label, None), |(label, value)| (label, Some(value))))
+            .collect();
+        let has = |object: &Object, (label, value): (&str, Option<&str>)| {
+            object.label(label).is_some_and(|there| value.is_none_or(|value| value == there))
+        };
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label).is_some_and(|there| value.is_none_or(|value| value == there)))
+            .filter(|object| labels.iter().all(|label| has(object, *label)))
             .collect())
     }
 
@@ -314,7 +338,13 @@ impl Cluster for MemoryCluster {
             return Ok(Object::new(value).unwrap());
         }
         self.0.write("apply", &reference);
-        Ok(self.0.store(&reference, |value| merge(value, object.value())))
+        Ok(self.0.store(&reference, |value| {
+            // What its manager no longer applies is gone.
+            if let Some(fields) = value.as_object_mut().filter(|_| options.manager == OWN_MANAGER) {
+                fields.remove("data");
+            }
+            merge(value, object.value());
+        }))
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
@@ -338,6 +368,14 @@ impl Cluster for MemoryCluster {
         }
         self.0.write("patch", object);
         Ok(self.0.store(object, |value| merge(value, patch)))
+    }
+
+    async fn delete(&self, object: &ObjectRef, _options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        self.0.write("delete", object);
+        if self.0.with(|state| state.objects.remove(object).is_some()) {
+            let _ = self.0.changes.send(Change::Deleted(object.clone()));
+        }
+        Ok(())
     }
 
     async fn missing_rights(&self, _rights: &[Right]) -> Result<Vec<Right>, ClusterError> {
@@ -442,6 +480,9 @@ impl Remote for MemoryRemote {
         key: &SecretString,
         _hosts: &HostKeys,
     ) -> Result<Option<Commit>, GitError> {
+        if self.0.with(|state| state.git_is_down) {
+            return Err(GitError::Unreachable { host: "github.com".to_owned(), message: "connection refused".to_owned() });
+        }
         let key = public_half(key.expose_secret()).ok_or_else(|| GitError::Denied("github.com".to_owned()))?;
         self.0.with(|state| match state.keys.iter().any(|registered| registered.key == key) {
             true => Ok(Some(state.head.clone())),
