@@ -12,9 +12,11 @@ use crate::plan::{StepId, Verdict};
 use crate::steps::faults::Position;
 use crate::steps::world::interrupted;
 use crate::steps::{
-    Step, World, converge::Converge, install::Crds, install::Install, key_register::KeyRegister, key_verify::KeyVerify,
-    known_hosts::KnownHosts, lease, lease::Lease, lease::Release, marker::Marker, namespace::Namespace, projects::Projects,
-    rollout::Rollout, root_app::RootApp, secret_create::SecretCreate,
+    Step, World, applications::Applications, applications::Finalizers, converge::Converge, definitions::Definitions, fetch::Fetch,
+    install::Crds, install::Install, key_register::KeyRegister, key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts,
+    lease, lease::Lease, lease::Release, leave::Leave, marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle,
+    old_key::OldKey, projects::Projects, proof::Proof, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp,
+    secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -104,13 +106,27 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Converge => Box::new(Converge),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),
+        StepId::NextKey => Box::new(NextKey),
+        StepId::SecretSwap => Box::new(SecretSwap),
+        StepId::Fetch => Box::new(Fetch),
+        StepId::OldKey => Box::new(OldKey),
+        StepId::Settle => Box::new(Settle),
+        StepId::Record => Box::new(Record),
+        StepId::Stop => Box::new(Stop),
+        StepId::Finalizers => Box::new(Finalizers),
+        StepId::Applications => Box::new(Applications),
+        StepId::KeyRemove => Box::new(KeyRemove),
+        StepId::Remove => Box::new(Remove),
+        StepId::Definitions => Box::new(Definitions),
+        StepId::Proof => Box::new(Proof),
+        StepId::Leave => Box::new(Leave),
     }
 }
 
 /// Reads the world and says what a run of `recipe` would do. Changes nothing.
 pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
-    // The steps after the one that finds the credential need nothing else of each other, so all of them look at the same time.
-    let split = recipe.iter().position(|id| *id == StepId::SecretCreate).map_or(0, |place| place + 1);
+    // The steps after the one that finds what they need, as the credential, need nothing else of each other: all of them look at the same time.
+    let split = recipe.iter().position(|id| id.informs_others()).map_or(0, |place| place + 1);
     let (first, others) = recipe.split_at_checked(split).unwrap_or((recipe, &[]));
     let mut planned = Vec::with_capacity(recipe.len());
     for &id in first {

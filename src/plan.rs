@@ -3,6 +3,7 @@
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
+pub mod inventory;
 pub mod managed_fields;
 pub mod plain_words;
 pub mod pod;

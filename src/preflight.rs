@@ -5,10 +5,10 @@ mod fleet;
 mod forge;
 mod rights;
 
-pub use cluster::{check_cluster, check_trees};
+pub use cluster::{check_cluster, check_root, check_trees};
 pub use fleet::{Fleet, check_clone, load};
 pub use forge::{check_forge, check_host_keys};
-pub use rights::{check_rights, needed as needed_rights};
+pub use rights::{check_rights, check_rights_to_detach, check_rights_to_rotate, needed as needed_rights};
 
 use crate::error::Failure;
 

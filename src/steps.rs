@@ -1,20 +1,34 @@
 //! The steps: each looks at the world, has the plan decide, and makes the change. Every step may be run twice.
 
+pub mod applications;
 pub mod apply;
 pub mod converge;
+pub mod definitions;
+mod deletion;
 pub mod failures;
 pub mod faults;
+pub mod fetch;
 pub mod install;
+pub mod inventory;
 pub mod key_register;
+pub mod key_remove;
 pub mod key_verify;
 pub mod known_hosts;
 pub mod lease;
+pub mod leave;
 pub mod marker;
 pub mod namespace;
+pub mod next_key;
+pub mod old_key;
 pub mod projects;
+pub mod proof;
+pub mod record;
+pub mod remove;
 pub mod rollout;
 pub mod root_app;
 pub mod secret_create;
+pub mod secret_swap;
+pub mod stop;
 pub mod world;
 
 use std::future::Future;

@@ -16,7 +16,7 @@ use gitops_bootstrap::domain::{ClusterName, Identity, Object, ObjectRef, Resourc
 use gitops_bootstrap::plan::diagnosis::State;
 use gitops_bootstrap::plan::status::Status;
 use gitops_bootstrap::ports::Cluster;
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use serde_json::{Value, json};
 
 /// A cluster with fixed objects. It refuses every change.
@@ -86,6 +86,14 @@ impl Cluster for Fixed {
     }
 
     async fn merge_patch(&self, _: &ObjectRef, _: &Value) -> Result<Object, ClusterError> {
+        refused()
+    }
+
+    async fn delete(&self, _: &ObjectRef, _: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        refused()
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
         refused()
     }
 

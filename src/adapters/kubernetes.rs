@@ -20,7 +20,7 @@ use self::transport::{Call, SharedTransport, Transport};
 use crate::domain::{Identity, Object, ObjectRef, Resource};
 use crate::event::Events;
 use crate::ports::Cluster;
-use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Dependents, Right, Scope};
 
 mod answer;
 mod discovery;
@@ -254,8 +254,15 @@ impl Cluster for KubernetesCluster {
         let namespace = namespace.filter(|_| served.scope == Scope::Namespaced);
         let path = collection_path(resource, &served, namespace);
         for _ in 0..LIST_ATTEMPTS {
-            if let Some(objects) = self.pages(&path, labels, resource).await? {
-                return Ok(objects);
+            match self.pages(&path, labels, resource).await {
+                Ok(Some(objects)) => return Ok(objects),
+                Ok(None) => {}
+                Err(error) => {
+                    if let ClusterError::NotServed(resource) = &error {
+                        self.discovery.forget(resource);
+                    }
+                    return Err(error);
+                }
             }
         }
         Err(ClusterError::Transient {
@@ -301,6 +308,36 @@ impl Cluster for KubernetesCluster {
         let path = with_query(&object_path(object, &served)?, &[("fieldManager", FIELD_MANAGER), ("fieldValidation", "Strict")]);
         let call = Call::with_body(Method::PATCH, path, "application/merge-patch+json", patch);
         self.change_despite_races(call, object, patch).await
+    }
+
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        let Some(served) = self.discovery.find(&self.transport, &object.resource).await? else { return Ok(()) };
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": match options.dependents {
+                Dependents::Deleted => "Background",
+                Dependents::Orphaned => "Orphan",
+            },
+            "preconditions": { "uid": options.uid },
+        });
+        let call = Call::with_body(Method::DELETE, object_path(object, &served)?, "application/json", &body);
+        let answer = self.transport.send(&call).await?;
+        if answer.is_success() {
+            return Ok(());
+        }
+        match answer::refusal(&self.transport, &answer, Subject::Object(object)) {
+            ClusterError::NotFound(_) => Ok(()),
+            ClusterError::NotServed(resource) => {
+                self.discovery.forget(&resource);
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        discovery::namespaced(&self.transport).await
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

@@ -41,6 +41,14 @@ pub trait Cluster: Send + Sync {
     /// Changes an object by a JSON merge patch (RFC 7396).
     async fn merge_patch(&self, object: &ObjectRef, patch: &serde_json::Value) -> Result<Object, ClusterError>;
 
+    /// Deletes an object; one that is gone already is no error. [`ClusterError::Stale`] if another object has its name by now. Returns when the
+    /// server has taken the request: an object with finalizers is gone only when they are.
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError>;
+
+    /// All kinds whose objects live in namespaces and can be listed, each in the version that the server prefers. An error if any group of kinds
+    /// cannot be asked for: whoever asks wants to know of everything.
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError>;
+
     /// Asks which of these rights the account lacks (SelfSubjectAccessReview).
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError>;
 
@@ -83,6 +91,24 @@ pub struct ApplyOptions<'a> {
     pub force: bool,
     /// Whether the server only says what it would do.
     pub dry_run: bool,
+}
+
+/// How an object is deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteOptions<'a> {
+    /// The one that is meant; any of that name if it is not said.
+    pub uid: Option<&'a str>,
+    /// What becomes of the objects that it owns.
+    pub dependents: Dependents,
+}
+
+/// What becomes of the objects that a deleted one owns (`propagationPolicy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dependents {
+    /// They are deleted after it.
+    Deleted,
+    /// They stay, without an owner.
+    Orphaned,
 }
 
 /// A right in Kubernetes' RBAC.

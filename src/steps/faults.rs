@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use crate::domain::{Object, ObjectRef, PublicKey, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::plan::StepId;
-use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use crate::ports::{Cluster, Forge};
 
@@ -37,7 +37,7 @@ pub struct FaultPoint {
 
 /// A text that is no fault point.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step of `init` such as `key-register`")]
+#[error("`{0}` is no fault point: write STEP.before, STEP.sent or STEP.after, with a step such as `key-register`")]
 pub struct InvalidFaultPoint(String);
 
 impl FromStr for FaultPoint {
@@ -51,7 +51,8 @@ impl FromStr for FaultPoint {
             "after" => Position::After,
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
-        let step = StepId::INIT.into_iter().find(|id| id.name() == step);
+        let recipes = StepId::INIT.into_iter().chain(StepId::ROTATE).chain(StepId::DETACH);
+        let step = recipes.into_iter().find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }
@@ -211,6 +212,15 @@ impl Cluster for Watched<dyn Cluster> {
     async fn merge_patch(&self, object: &ObjectRef, patch: &serde_json::Value) -> Result<Object, ClusterError> {
         self.alive()?;
         self.after(self.port.merge_patch(object, patch).await)
+    }
+
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        self.alive()?;
+        self.after(self.port.delete(object, options).await)
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        self.port.namespaced_kinds().await
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

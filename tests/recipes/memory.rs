@@ -10,7 +10,7 @@ use gitops_bootstrap::domain::tree::Tree;
 use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, Right, Scope};
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use gitops_bootstrap::ports::git::GitError;
 use gitops_bootstrap::ports::key_maker::KeyPair;
@@ -218,6 +218,24 @@ impl Outside {
         }
     }
 
+    /// Removes an object as the API server does: with a namespace all that is in it, with a definition all objects of its kind.
+    fn remove(&self, object: &ObjectRef) {
+        let gone = self.with(|state| {
+            let Some(removed) = state.objects.remove(object) else { return Vec::new() };
+            let goes_with_it = |other: &ObjectRef| match removed.kind() {
+                "Namespace" => other.namespace.as_deref() == Some(removed.name()),
+                "CustomResourceDefinition" => Some(other.resource.kind.as_str()) == removed.text("/spec/names/kind"),
+                _ => false,
+            };
+            let gone: Vec<ObjectRef> = state.objects.keys().filter(|other| goes_with_it(other)).cloned().collect();
+            gone.iter().for_each(|gone| drop(state.objects.remove(gone)));
+            gone
+        });
+        for gone in gone.into_iter().chain([object.clone()]) {
+            let _ = self.changes.send(Change::Deleted(gone));
+        }
+    }
+
     fn write(&self, verb: &str, object: &ObjectRef) {
         self.with(|state| state.writes.push(format!("{verb} {object}")));
     }
@@ -288,6 +306,26 @@ impl Cluster for MemoryCluster {
         }
         self.0.write("patch", object);
         Ok(self.0.store(object, |value| merge(value, patch)))
+    }
+
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        let there = self.0.with(|state| state.objects.get(object).cloned());
+        let Some(there) = there else { return Ok(()) };
+        if options.uid.is_some_and(|uid| there.uid() != Some(uid)) {
+            return Err(ClusterError::Stale(object.clone()));
+        }
+        self.0.write("delete", object);
+        self.0.remove(object);
+        Ok(())
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        let mut kinds: Vec<Resource> = self.0.with(|state| {
+            let namespaced = state.objects.keys().filter(|object| object.namespace.is_some());
+            namespaced.map(|object| object.resource.clone()).collect()
+        });
+        kinds.dedup();
+        Ok(kinds)
     }
 
     async fn missing_rights(&self, _rights: &[Right]) -> Result<Vec<Right>, ClusterError> {
