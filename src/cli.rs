@@ -2,7 +2,9 @@
 
 pub mod init;
 pub mod new;
+pub mod recover;
 pub mod render;
+pub mod run;
 pub mod sandbox;
 pub mod status;
 
@@ -86,6 +88,8 @@ pub enum Verb {
     New(new::Arguments),
     /// Bootstrap a cluster: Argo CD, deploy key, projects, root app-of-apps, and wait until all is healthy
     Init(init::Arguments),
+    /// Rebuild a lost cluster from a clone: the same end state on an empty cluster, without a write to Git
+    Recover(recover::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Render the sources into what a cluster gets

@@ -1,11 +1,13 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod ask;
+mod bootstrap;
 pub mod completions;
 pub mod connect;
 pub mod init;
 pub mod man;
 pub mod new;
+pub mod recover;
 pub mod render;
 pub mod sandbox;
 pub mod status;
@@ -19,6 +21,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
     match cli.verb {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
+        Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,

@@ -1,6 +1,7 @@
 //! The words of the trade as types: parsed once, valid from then on. Pure: no clock, no randomness, no input or output.
 
 pub mod application;
+pub mod bundle;
 pub mod cluster_name;
 pub mod commit;
 pub mod declaration;
@@ -12,9 +13,11 @@ pub mod public_key;
 pub mod repository_path;
 pub mod repository_url;
 pub mod sandbox_name;
+pub mod secret;
 pub mod tree;
 
 pub use application::{Application, ApplicationRef};
+pub use bundle::Bundle;
 pub use cluster_name::ClusterName;
 pub use commit::Commit;
 pub use declaration::Declaration;
@@ -26,3 +29,4 @@ pub use public_key::{Fingerprint, PublicKey};
 pub use repository_path::RepositoryPath;
 pub use repository_url::RepositoryUrl;
 pub use sandbox_name::SandboxName;
+pub use secret::Secret;

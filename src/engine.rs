@@ -16,7 +16,7 @@ use crate::steps::{
     install::Crds, install::Install, key_register::KeyRegister, key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts,
     lease, lease::Lease, lease::Release, leave::Leave, marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle,
     old_key::OldKey, projects::Projects, proof::Proof, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp,
-    secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
+    root_of_trust::RootOfTrust, secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -94,6 +94,7 @@ fn step(id: StepId) -> Box<dyn Runnable> {
     match id {
         StepId::Ns => Box::new(Namespace),
         StepId::Lease => Box::new(Lease),
+        StepId::RootOfTrust => Box::new(RootOfTrust),
         StepId::SecretCreate => Box::new(SecretCreate),
         StepId::KeyRegister => Box::new(KeyRegister),
         StepId::KeyVerify => Box::new(KeyVerify),
@@ -157,12 +158,18 @@ async fn survey_step(id: StepId, world: &World) -> Result<PlannedStep> {
 
 /// Runs the steps of `recipe` in their order. On a failure the lock is given back, as far as the cluster lets it.
 pub async fn run(recipe: &[StepId], world: &World) -> Result<Vec<StepReport>> {
+    let mut reports = Vec::with_capacity(recipe.len());
+    run_into(&mut reports, recipe, world).await?;
+    Ok(reports)
+}
+
+/// The same; the steps that are over are in `reports` also if a later one fails.
+pub async fn run_into(reports: &mut Vec<StepReport>, recipe: &[StepId], world: &World) -> Result<()> {
     let steps = async {
-        let mut reports = Vec::with_capacity(recipe.len());
         for &id in recipe {
             reports.push(run_step(id, world).await?);
         }
-        Ok(reports)
+        Ok(())
     };
     tokio::pin!(steps);
     let mut keeper: Option<tokio::task::JoinHandle<Failure>> = None;

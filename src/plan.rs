@@ -7,6 +7,8 @@ pub mod inventory;
 pub mod managed_fields;
 pub mod plain_words;
 pub mod pod;
+pub mod recovery;
+pub mod root_of_trust;
 pub mod status;
 pub mod step;
 pub mod tree;

@@ -6,7 +6,7 @@ mod forge;
 mod rights;
 
 pub use cluster::{check_cluster, check_root, check_trees};
-pub use fleet::{Fleet, check_clone, load};
+pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
 pub use rights::{check_rights, check_rights_to_detach, check_rights_to_rotate, needed as needed_rights};
 

@@ -6,6 +6,7 @@ mod bars;
 mod failure;
 mod json;
 mod lines;
+pub mod recovery;
 mod sanitise;
 mod status;
 mod step;

@@ -68,6 +68,7 @@ async fn ours(manifest: &Manifest, kubeconfig: &Path) {
         tree,
         facts,
         hosts: HostKeys::pinned([]).unwrap(),
+        bundle: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,

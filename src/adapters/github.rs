@@ -15,7 +15,7 @@ use url::Url;
 
 use self::answer::Answer;
 use self::exchange::{Exchange, Failed};
-use crate::domain::{PublicKey, RepositoryUrl};
+use crate::domain::{Commit, PublicKey, RepositoryUrl};
 use crate::ports::Forge;
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 
@@ -198,6 +198,19 @@ impl Forge for GitHub {
             facts.deploy_keys_allowed = self.deploy_keys_allowed().await;
         }
         Ok(facts)
+    }
+
+    async fn branch_head(&self, branch: &str) -> Result<Option<Commit>, ForgeError> {
+        let answer = self.exchange.read(self.url(&["branches", branch])).await?;
+        match answer.status {
+            StatusCode::OK => match answer.branch_head() {
+                Some(head) => Ok(Some(head)),
+                None => Err(self.exchange.unintelligible(&answer, "branch")),
+            },
+            // Said of a branch, of a repository that the token cannot see, and of either that was renamed: the repository tells which.
+            _ if answer.status == StatusCode::NOT_FOUND || answer.is_redirect() => self.repository().await.map(|_| None),
+            _ => Err(self.refusal(&answer).await),
+        }
     }
 
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {

@@ -1,8 +1,5 @@
 //! `init`.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use crate::domain::ClusterName;
 
 /// What `init` takes.
@@ -11,37 +8,7 @@ pub struct Arguments {
     /// Cluster to bootstrap, as named in gitops.yaml
     #[arg(value_name = "CLUSTER", value_parser = clap::value_parser!(ClusterName))]
     pub cluster: Option<ClusterName>,
-    /// Where the cluster is.
+    /// Where to and within which bounds.
     #[command(flatten)]
-    pub target: super::Target,
-    /// File with the forge's token; by default GITHUB_TOKEN, GH_TOKEN or `gh auth token` is used, or it is asked for
-    #[arg(long, value_name = "FILE", env = "GITOPS_BOOTSTRAP_TOKEN_FILE", help_heading = "Forge")]
-    pub token_file: Option<PathBuf>,
-    /// Base address of the forge's REST API, for GitHub Enterprise
-    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", help_heading = "Forge")]
-    pub forge_api: Option<String>,
-    /// Print the public key and wait until somebody has registered it, instead of using a token
-    #[arg(long, conflicts_with = "token_file", help_heading = "Forge")]
-    pub paste_key: bool,
-    /// Replace our deploy key where it is registered with write access
-    #[arg(long, help_heading = "Forge")]
-    pub fix_key: bool,
-    /// Go on under the repository's new name if it was renamed
-    #[arg(long, help_heading = "Forge")]
-    pub accept_rename: bool,
-    /// Take over fields that other managers own
-    #[arg(long, help_heading = "Safety")]
-    pub take_ownership: bool,
-    /// Bootstrap from this commit although the branch of the remote is elsewhere
-    #[arg(long, value_name = "COMMIT", help_heading = "Safety")]
-    pub commit: Option<crate::domain::Commit>,
-    /// Wait for a lock that another run holds
-    #[arg(long, help_heading = "Safety")]
-    pub wait: bool,
-    /// Kill the run at a step, as `kill -9` would, to rehearse going on from there: STEP.before, STEP.sent or STEP.after
-    #[arg(long, value_name = "POINT", hide = true)]
-    pub kill_at: Option<String>,
-    /// Longest time for the whole run
-    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = super::duration, env = "GITOPS_BOOTSTRAP_TIMEOUT", help_heading = "Safety")]
-    pub timeout: Duration,
+    pub run: super::run::Run,
 }

@@ -6,32 +6,30 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
+use super::bootstrap::{
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+};
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
 use crate::adapters::git::{GitRemote, GitWorktree};
-use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::ssh_key::SshKeyMaker;
-use crate::adapters::token::{self, TokenSources};
 use crate::cli::init::Arguments;
 use crate::domain::declaration::{Flavour, Repository};
-use crate::domain::{ClusterName, Commit, Declaration, HostKeys, RepositoryUrl};
+use crate::domain::{ClusterName, Declaration};
 use crate::engine;
-use crate::error::{Failure, Kind, Result};
-use crate::event::{self, Event, PlannedStep};
+use crate::error::{Failure, Result};
+use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, Forge, KeyMaker, Remote};
+use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
-use crate::steps::faults::{Death, FaultPoint, Faults};
-use crate::steps::key_verify::head_by_stored_key;
 use crate::steps::world::{Wanted, interrupted};
 
 /// The cluster of a demo fleet, if none was named.
@@ -42,19 +40,12 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     bootstrap(&arguments, context).await.map_err(|failure| with_way_on(failure, context))
 }
 
-fn with_way_on(failure: Failure, context: &Context) -> Failure {
-    match failure.kind {
-        Kind::Interrupted | Kind::Terminated => failure.hint(format!("to go on from here: {}", context.environment.command_line())),
-        _ => failure,
-    }
-}
-
 async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     let begin = Instant::now();
     let cluster_name = arguments.cluster.as_ref().map(ToString::to_string);
-    context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb: "init", cluster: cluster_name });
+    context.events.send(started("init", cluster_name));
 
-    let sandbox = sandbox_up(&arguments.target, context).await?;
+    let sandbox = sandbox_up(&arguments.run.target, context).await?;
     let folder = fleet_folder(arguments, sandbox.as_ref(), context).await?;
     let name = cluster_name_of(arguments, &folder, sandbox.is_some(), context).await?;
     // Looking changes nothing, so there is nothing to end well.
@@ -77,26 +68,23 @@ async fn look(
     folder: &Path,
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
-    let deadline = Instant::now() + arguments.timeout;
-    let worktree = GitWorktree::new(folder);
+    let deadline = Instant::now() + arguments.run.timeout;
+    let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
-        preflight::load(&worktree, name, arguments.commit.as_ref()),
-        connect_to(&arguments.target, sandbox, context, Some(deadline))
+        preflight::load(worktree.as_ref(), name, arguments.run.commit.as_ref()),
+        connect_to(&arguments.run.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, name, &worktree, fleet, &connected, deadline).await?;
+    let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
     let planned = engine::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
 async fn fleet_folder(arguments: &Arguments, sandbox: Option<&State>, context: &Context) -> Result<PathBuf> {
-    let folder = match &context.global.fleet {
-        Some(folder) => context.environment.folder.join(folder),
-        None => context.environment.folder.clone(),
-    };
+    let folder = named_folder(context);
     let Some(state) = sandbox.filter(|_| !is_fleet(&folder)) else { return Ok(folder) };
     let cluster = match &arguments.cluster {
         Some(cluster) => cluster.clone(),
@@ -148,7 +136,7 @@ async fn check(
     arguments: &Arguments,
     context: &Context,
     name: &ClusterName,
-    worktree: &GitWorktree,
+    worktree: Arc<dyn Worktree>,
     fleet: Fleet,
     connected: &Connected,
     deadline: Instant,
@@ -158,7 +146,11 @@ async fn check(
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
     let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
-    let forge = forge(arguments, context, fleet.declaration.as_ref(), &tree.repository, connected.sandbox.as_ref(), deadline).await?;
+    let declaration = fleet.declaration.as_ref();
+    let forge = forge(&arguments.run, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
+    if forge.is_none() && !arguments.run.paste_key && !context.environment.interactive {
+        return Err(without_token(&arguments.run, declaration, &tree.repository));
+    }
 
     let facts = async {
         let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
@@ -167,7 +159,7 @@ async fn check(
     };
     let forge_check = async {
         match &forge {
-            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.accept_rename, &context.events).await,
+            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
             None => Ok(()),
         }
     };
@@ -182,9 +174,10 @@ async fn check(
         commit: tree.commit.clone(),
         facts,
         hosts,
-        take_ownership: arguments.take_ownership,
-        fix_key: arguments.fix_key,
-        wait_for_lock: arguments.wait,
+        bundle: None,
+        take_ownership: arguments.run.take_ownership,
+        fix_key: arguments.run.fix_key,
+        wait_for_lock: arguments.run.wait,
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
@@ -196,134 +189,9 @@ async fn check(
         context.events.clone(),
         context.cancel.clone(),
         deadline,
-        Arc::new(faults(arguments)?),
+        Arc::new(faults(&arguments.run)?),
         wanted,
     );
-    let head = match head {
-        Some(head) => Some(head),
-        None => head_by_stored_key(&world).await?,
-    };
-    if head.is_none() {
-        context.events.warn(
-            format!(
-                "{} cannot be asked with your own access: whether the clone is what it serves is seen once the deploy key works",
-                tree.repository
-            ),
-            None,
-        );
-    }
-    let commit = preflight::check_clone(worktree, &fleet, head.as_ref(), arguments.commit.as_ref()).await?;
-    if commit != tree.commit {
-        world.note_commit(commit);
-    }
+    compare_clone(&world, worktree, &fleet, head, arguments.run.commit.as_ref(), context).await?;
     Ok(world)
-}
-
-fn pinned_hosts(declaration: Option<&Declaration>) -> Result<HostKeys> {
-    let lines = declaration.map(|declaration| declaration.repository.known_hosts.as_slice()).unwrap_or_default();
-    HostKeys::pinned(lines.iter().map(String::as_str))
-        .map_err(|error| Failure::repository(format!("gitops.yaml: repository.knownHosts: {error}")))
-}
-
-/// The commit that the remote serves, asked with the access that the person has; none if that access does not suffice.
-async fn remote_head(
-    remote: &dyn Remote,
-    repository: &RepositoryUrl,
-    branch: &str,
-    hosts: &HostKeys,
-    sandbox: Option<&State>,
-) -> Option<Commit> {
-    let head = match sandbox.and_then(|state| std::fs::read_to_string(&state.forge.user_key).ok()) {
-        Some(key) => remote.branch_head(repository, branch, &SecretString::from(key), hosts).await,
-        None => remote.branch_head_as_person(repository, branch).await,
-    };
-    head.ok().flatten()
-}
-
-/// The forge's API with the token that was found, or none if the key is to be registered by hand.
-async fn forge(
-    arguments: &Arguments,
-    context: &Context,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    sandbox: Option<&State>,
-    deadline: Instant,
-) -> Result<Option<Arc<dyn Forge>>> {
-    if arguments.paste_key {
-        return Ok(None);
-    }
-    let api = arguments.forge_api.as_deref().or_else(|| declaration.and_then(|declaration| declaration.repository.api.as_deref()));
-    let token = match sandbox {
-        Some(state) if arguments.token_file.is_none() => state.forge.token("admin")?,
-        _ => {
-            let host = GitHub::host(repository, api)?;
-            let sources = TokenSources {
-                file: arguments.token_file.as_deref(),
-                environment: &context.environment.variables,
-                host: &host,
-                interactive: context.environment.interactive,
-                events: &context.events,
-            };
-            match token::find(sources).await? {
-                Some(token) => {
-                    context.events.send(Event::Fact { name: "token", text: token.origin });
-                    token.secret
-                }
-                None if context.environment.interactive => return Ok(None),
-                None => return Err(without_token(&host)),
-            }
-        }
-    };
-    let options = GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline };
-    Ok(Some(Arc::new(GitHub::connect(options)?)))
-}
-
-fn without_token(host: &str) -> Failure {
-    Failure::usage(format!("there is no token for {host}"))
-        .because("the public half of the deploy key is registered by its API")
-        .hint(if host == "github.com" {
-            "set GITHUB_TOKEN, or log in with `gh auth login`"
-        } else {
-            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
-        })
-        .hint("or name a file with the token: `--token-file FILE`")
-        .hint("or let somebody register the key by hand: `--paste-key`")
-}
-
-fn tell_facts(facts: &ClusterFacts, commit: &str, context: &Context) {
-    let fact = |name, text: String| context.events.send(Event::Fact { name, text });
-    fact("context", facts.context.clone());
-    fact("server", format!("{} (Kubernetes {})", facts.server, facts.git_version));
-    fact("identity", facts.identity.to_string());
-    fact("commit", commit.to_owned());
-}
-
-/// Who this run is: unlike any other, and telling for the person who finds the lock held.
-fn holder(context: &Context) -> String {
-    let user = context.environment.variable("USER").unwrap_or("somebody");
-    let host = hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "somewhere".to_owned());
-    format!("{user}@{host} {}-{}", std::process::id(), jiff::Timestamp::now().as_millisecond())
-}
-
-fn faults(arguments: &Arguments) -> Result<Faults> {
-    match &arguments.kill_at {
-        None => Ok(Faults::default()),
-        Some(text) => {
-            let point: FaultPoint =
-                text.parse().map_err(|error: crate::steps::faults::InvalidFaultPoint| Failure::usage(error.to_string()))?;
-            Ok(Faults::at(point, Death::Kill))
-        }
-    }
-}
-
-/// Asks whether the plan may be carried out: on a terminal, for a cluster that is not a sandbox.
-async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: bool, context: &Context) -> Result<()> {
-    if context.global.yes || in_sandbox || !context.environment.interactive || !planned.iter().any(|step| step.needed) {
-        return Ok(());
-    }
-    let question = format!("Carry this out on `{}` ({})?", world.wanted.facts.context, world.wanted.facts.server);
-    if ask(context, move || dialoguer::Confirm::new().with_prompt(question).default(false).interact()).await? {
-        return Ok(());
-    }
-    Err(Failure::new(Kind::Interrupted, "nothing was changed, as you said"))
 }

@@ -10,6 +10,8 @@ pub enum StepId {
     Ns,
     /// The lock against a second run.
     Lease,
+    /// The Secrets of the bundle.
+    RootOfTrust,
     /// The repository Secret with the deploy key.
     SecretCreate,
     /// The deploy key at the forge.
@@ -83,6 +85,9 @@ impl StepId {
         Self::Release,
     ];
 
+    /// All steps of `recover`, in their order.
+    pub const RECOVER: [Self; 14] = Self::INIT;
+
     /// All steps of `rotate-key`, in their order: the old key is removed when the new one is proven.
     pub const ROTATE: [Self; 9] = [
         Self::Lease,
@@ -134,6 +139,7 @@ impl StepId {
         match self {
             Self::Ns => "ns",
             Self::Lease => "lease",
+            Self::RootOfTrust => "root-of-trust",
             Self::SecretCreate => "secret-create",
             Self::KeyRegister => "key-register",
             Self::KeyVerify => "key-verify",
@@ -168,6 +174,7 @@ impl StepId {
         match self {
             Self::Ns => "namespace argocd",
             Self::Lease => "lock against a second run",
+            Self::RootOfTrust => "root of trust from the bundle",
             Self::SecretCreate => "repository Secret with a deploy key",
             Self::KeyRegister => "deploy key at the forge",
             Self::KeyVerify => "the key opens the repository",

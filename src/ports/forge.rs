@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::domain::PublicKey;
+use crate::domain::{Commit, PublicKey};
 
 /// The REST API of a forge for one repository, with one token.
 ///
@@ -14,6 +14,9 @@ pub trait Forge: Send + Sync {
 
     /// The repository, and what the token may do with it.
     async fn repository(&self) -> Result<RepositoryFacts, ForgeError>;
+
+    /// The commit that `branch` is at; none if the repository has no such branch.
+    async fn branch_head(&self, branch: &str) -> Result<Option<Commit>, ForgeError>;
 
     /// All deploy keys, from all pages.
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError>;

@@ -1,12 +1,15 @@
 //! The fleet repository: its declaration, the tree of one cluster, and whether the clone is what the remote serves.
 
-use super::refused;
+use std::sync::Arc;
+
+use super::{UNCHANGED, refused};
 use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
 use crate::error::{Failure, Result};
 use crate::manifest::tree::Reading;
 use crate::manifest::{declaration, tree};
 use crate::ports::Worktree;
 use crate::ports::git::WorktreeFacts;
+use crate::steps::fleet_clone::{FleetClone, listed};
 
 /// The file that declares the fleet.
 const DECLARATION: &str = "gitops.yaml";
@@ -60,47 +63,28 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
     Ok(Fleet { declaration, reading, clone, folder })
 }
 
+/// The clone at its commit, with the files that the cluster uses.
+pub fn clone_of(worktree: Arc<dyn Worktree>, fleet: &Fleet) -> FleetClone {
+    let used = fleet.reading.tree.paths.iter().cloned().chain([fleet.folder.clone()]).collect();
+    FleetClone { worktree, head: fleet.clone.head.clone(), used }
+}
+
 /// Refuses a clone whose files differ from its commit, and one whose commit is not what the remote serves, as far as the cluster uses the files.
 /// Returns the commit that the cluster will end up at: that of the remote. `remote_head` is none if it could not be asked.
-pub async fn check_clone(worktree: &dyn Worktree, fleet: &Fleet, remote_head: Option<&Commit>, wanted: Option<&Commit>) -> Result<Commit> {
-    let tree = &fleet.reading.tree;
-    let used: Vec<RepositoryPath> = tree.paths.iter().cloned().chain([fleet.folder.clone()]).collect();
-    let is_used = |path: &str| {
-        path == DECLARATION || path.parse::<RepositoryPath>().is_ok_and(|path| used.iter().any(|folder| path.is_within(folder)))
-    };
+pub async fn check_clone(clone: &FleetClone, fleet: &Fleet, remote_head: Option<&Commit>, wanted: Option<&Commit>) -> Result<Commit> {
     if let Some(wanted) = wanted {
         return Ok(remote_head.unwrap_or(wanted).clone());
     }
+    let is_used = |path: &str| {
+        path == DECLARATION || path.parse::<RepositoryPath>().is_ok_and(|path| clone.used.iter().any(|folder| path.is_within(folder)))
+    };
     let dirty: Vec<&str> = fleet.clone.dirty.iter().map(String::as_str).filter(|path| is_used(path)).collect();
     if !dirty.is_empty() {
         return Err(listed(refused("the clone has changes that are not committed"), &dirty)
             .because("Argo CD would take the files of the remote, not these")
             .hint("commit and push them, or put them away with `git stash -u`"));
     }
-    let head = &fleet.clone.head;
-    let Some(remote) = remote_head.filter(|remote| *remote != head) else { return Ok(head.clone()) };
-    let branch = &tree.revision;
-    // A commit that the clone has never seen cannot be compared: somebody else has pushed.
-    let Ok(changed) = worktree.changed(remote, head, &used).await else {
-        return Err(refused(format!("{branch} of {} is at {}, which this clone does not have", tree.repository, remote.short()))
-            .because("somebody has pushed since the clone was last updated")
-            .hint("git pull --rebase; then run the same command again"));
-    };
-    if changed.is_empty() {
-        return Ok(remote.clone());
-    }
-    let changed: Vec<&str> = changed.iter().map(RepositoryPath::as_str).collect();
-    Err(listed(
-        refused(format!("the clone is at {}, but {branch} of {} is at {}", head.short(), tree.repository, remote.short())),
-        &changed,
-    )
-    .because("Argo CD takes what the remote serves")
-    .hint(format!("git push origin HEAD:{branch}; or update the clone with git pull --rebase"))
-    .hint(format!("to check against the remote's files without updating the clone: --commit {remote}")))
-}
-
-fn listed(failure: Failure, files: &[&str]) -> Failure {
-    const MOST: usize = 10;
-    let failure = files.iter().take(MOST).fold(failure, |failure, file| failure.because(file));
-    if files.len() > MOST { failure.because(format!("and {} more files", files.len() - MOST)) } else { failure }
+    let Some(remote) = remote_head else { return Ok(clone.head.clone()) };
+    clone.compare(&fleet.reading.tree, remote).await.map_err(|failure| failure.because(UNCHANGED))?;
+    Ok(remote.clone())
 }

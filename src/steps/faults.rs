@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use crate::domain::{Object, ObjectRef, PublicKey, Resource};
+use crate::domain::{Commit, Object, ObjectRef, PublicKey, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::plan::StepId;
 use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
@@ -240,6 +240,10 @@ impl Forge for Watched<dyn Forge> {
 
     async fn repository(&self) -> Result<RepositoryFacts, ForgeError> {
         self.port.repository().await
+    }
+
+    async fn branch_head(&self, branch: &str) -> Result<Option<Commit>, ForgeError> {
+        self.port.branch_head(branch).await
     }
 
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {

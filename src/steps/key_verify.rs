@@ -1,5 +1,7 @@
 //! `key-verify`: the proof that the key opens the repository, by `git ls-remote` with this key and the pinned host keys alone.
 //! That the forge took the key proves nothing: policies and caches sit in between.
+//!
+//! If nothing could tell before what the remote serves, the clone is compared with it here, as soon as the key opens the repository.
 
 use std::time::Duration;
 
@@ -38,6 +40,11 @@ pub async fn head_by_stored_key(world: &World) -> Result<Option<Commit>> {
     })
 }
 
+/// What a refusal here leaves as it was.
+fn untouched(world: &World) -> &'static str {
+    if world.holds_lease() { "apart from the deploy key nothing was changed: Argo CD was not touched" } else { "nothing was changed" }
+}
+
 impl Step for KeyVerify {
     type Seen = Seen;
 
@@ -53,7 +60,11 @@ impl Step for KeyVerify {
         };
         let tree = &world.wanted.tree;
         match world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await {
-            Ok(head) => Ok(Seen::Head(head)),
+            Ok(Some(head)) => {
+                world.compare_clone(&head).await.map_err(|failure| failure.because(untouched(world)))?;
+                Ok(Seen::Head(Some(head)))
+            }
+            Ok(None) => Ok(Seen::Head(None)),
             Err(GitError::Denied(_) | GitError::NotFound(_)) => Ok(Seen::Denied),
             Err(error) => Err(error.into()),
         }

@@ -9,8 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::faults::Faults;
+use super::fleet_clone::FleetClone;
 use crate::domain::tree::Tree;
-use crate::domain::{ClusterName, Commit, HostKeys, ObjectRef, PublicKey};
+use crate::domain::{Bundle, ClusterName, Commit, HostKeys, ObjectRef, PublicKey};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
 use crate::plan::StepId;
@@ -31,6 +32,8 @@ pub struct Wanted {
     pub facts: ClusterFacts,
     /// The pinned host keys.
     pub hosts: HostKeys,
+    /// The root of trust to restore; none where there is no bundle.
+    pub bundle: Option<Bundle>,
     /// Whether fields of other managers are taken over.
     pub take_ownership: bool,
     /// Whether our key is replaced where it may write.
@@ -58,7 +61,7 @@ pub enum Credential {
 }
 
 /// What earlier steps found.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Known {
     credential: Option<Credential>,
     registered: Option<Registered>,
@@ -66,6 +69,7 @@ struct Known {
     lease_held: bool,
     skipped: Vec<String>,
     moved_to: Option<Commit>,
+    uncompared: Option<FleetClone>,
     rotation: Rotation,
     detachment: Detachment,
 }
@@ -240,6 +244,20 @@ impl World {
     /// Notes that the branch has moved.
     pub fn note_commit(&self, commit: Commit) {
         self.with_known(|known| known.moved_to = Some(commit));
+    }
+
+    /// Notes that nothing could tell yet what the remote serves: the clone is compared with it once the deploy key works.
+    pub fn note_uncompared(&self, clone: FleetClone) {
+        self.with_known(|known| known.uncompared = Some(clone));
+    }
+
+    /// Compares the clone with `head`, the commit that the remote serves, unless that was done before.
+    pub async fn compare_clone(&self, head: &Commit) -> Result<()> {
+        let Some(clone) = self.with_known(|known| known.uncompared.clone()) else { return Ok(()) };
+        clone.compare(&self.wanted.tree, head).await?;
+        self.with_known(|known| known.uncompared = None);
+        self.note_commit(head.clone());
+        Ok(())
     }
 
     fn with_known<T>(&self, action: impl FnOnce(&mut Known) -> T) -> T {

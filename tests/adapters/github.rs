@@ -103,6 +103,38 @@ async fn the_repository_is_asked_for_as_github_wants_it() {
 }
 
 #[tokio::test]
+async fn a_branch_is_at_a_commit_and_one_that_is_not_there_at_none() {
+    let server = MockServer::start().await;
+    let head = "0123456789abcdef0123456789abcdef01234567";
+    on(&server, "GET", REPOSITORY, [say(200, repository())]).await;
+    on(&server, "GET", &format!("{REPOSITORY}/branches/main"), [say(200, json!({ "name": "main", "commit": { "sha": head } }))]).await;
+    on(&server, "GET", &format!("{REPOSITORY}/branches/feature%2Fone"), [say(200, json!({ "commit": { "sha": head } }))]).await;
+    on(&server, "GET", &format!("{REPOSITORY}/branches/gone"), [say(404, json!({ "message": "Branch not found" }))]).await;
+    let to = format!("{REPOSITORY}/branches/main");
+    on(&server, "GET", &format!("{REPOSITORY}/branches/master"), [ResponseTemplate::new(301).insert_header("location", to)]).await;
+    on(&server, "GET", &format!("{REPOSITORY}/branches/odd"), [say(200, json!({ "commit": { "sha": "main" } }))]).await;
+    let forge = forge(&server);
+    for there in ["main", "feature/one"] {
+        assert_eq!(forge.branch_head(there).await.unwrap().unwrap().as_str(), head, "{there}");
+    }
+    for absent in ["gone", "master"] {
+        assert_eq!(forge.branch_head(absent).await, Ok(None), "{absent}");
+    }
+    assert!(matches!(forge.branch_head("odd").await, Err(ForgeError::Transient { .. })));
+}
+
+#[tokio::test]
+async fn a_branch_that_the_token_may_not_read_is_not_taken_for_absent() {
+    let server = MockServer::start().await;
+    let refused = say(403, json!({ "message": "Resource not accessible by personal access token" }));
+    on(&server, "GET", &format!("{REPOSITORY}/branches/main"), [refused]).await;
+    assert!(matches!(forge(&server).branch_head("main").await, Err(ForgeError::Forbidden { .. })));
+
+    let nothing = MockServer::start().await;
+    assert_eq!(forge(&nothing).branch_head("main").await, Err(ForgeError::NotFound("acme/fleet".to_owned())));
+}
+
+#[tokio::test]
 async fn a_key_is_registered_for_reading_only() {
     let server = MockServer::start().await;
     Mock::given(method("POST"))

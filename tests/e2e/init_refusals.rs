@@ -1,5 +1,6 @@
 //! What `init` refuses before it has changed anything.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -24,8 +25,10 @@ fn what_cannot_go_well_is_refused_before_anything_is_changed() {
     an_account_that_lacks_a_right(&sandbox, &fleet);
     a_cluster_that_is_another_one_by_its_record(&sandbox);
     applications_that_are_half_deleted(&sandbox, &fleet);
+    a_remote_that_only_the_api_can_tell_of(&sandbox, &fleet);
+    a_remote_that_only_the_new_key_can_tell_of(&sandbox, &fleet);
 
-    // None of it has left anything behind.
+    // None of it stands in the way of a good run.
     sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);
     sandbox.assert_converged();
 }
@@ -200,4 +203,44 @@ fn applications_that_are_half_deleted(sandbox: &TestSandbox, fleet: &Fleet) {
     assert_eq!(kept["metadata"]["finalizers"], json!(["resources-finalizer.argocd.argoproj.io"]));
     let patch = r#"{"metadata": {"finalizers": null}}"#;
     sandbox.kubectl(&["patch", "application", "billing", "--namespace", "argocd", "--type", "merge", "--patch", patch]);
+}
+
+/// Pushes a change that the clone then lacks.
+fn push_what_the_clone_lacks(fleet: &Fleet) -> (String, String) {
+    let before = fleet.head();
+    fleet.write(RENDERED, &format!("{}# changed\n", fleet.read(RENDERED)));
+    fleet.commit("Change a service");
+    fleet.push();
+    let pushed = fleet.head();
+    fleet.git(&["reset", "--quiet", "--hard", &before]);
+    (before, pushed)
+}
+
+/// The person's own access is not the sandbox's: it opens nothing there.
+fn init_without_own_access(sandbox: &TestSandbox, fleet: &Fleet) -> Cli {
+    init_by(sandbox, fleet, &sandbox.state.kubeconfig).env("GIT_SSH_COMMAND", "false")
+}
+
+fn a_remote_that_only_the_api_can_tell_of(sandbox: &TestSandbox, fleet: &Fleet) {
+    let (before, pushed) = push_what_the_clone_lacks(fleet);
+    let words = [RENDERED, &before[..10], &pushed[..10], "git pull --rebase", "nothing was changed"];
+    let (_, requests) = assert_refuses(sandbox, init_without_own_access(sandbox, fleet), 3, &words);
+    assert!(requests.iter().any(|request| request.is_rest() && request.path.ends_with("/branches/main")), "{requests:?}");
+    fleet.go_back_to(&before);
+}
+
+fn a_remote_that_only_the_new_key_can_tell_of(sandbox: &TestSandbox, fleet: &Fleet) {
+    let (before, pushed) = push_what_the_clone_lacks(fleet);
+    let forbidden = json!({"n": 1, "path": "/branches/", "status": 403, "message": "Resource not accessible by personal access token"});
+    switch(&sandbox.state, &json!({"fail_next": forbidden}));
+    let mark = Mark::now(&sandbox.state);
+    let ran = init_without_own_access(sandbox, fleet).run().exits(3);
+    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for word in [RENDERED, &before[..10], &pushed[..10], "checked once the deploy key works", "Argo CD was not touched"] {
+        assert!(said.contains(word), "`{word}` is not said\n{ran}");
+    }
+    let changed: BTreeSet<String> = mark.mutations(&sandbox.state).into_iter().map(|mutation| mutation.object).collect();
+    // Locks are not in the log.
+    assert_eq!(changed, ["argocd/secrets/repo-demo-fleet".to_owned()].into(), "the key, and nothing of Argo CD's");
+    fleet.go_back_to(&before);
 }

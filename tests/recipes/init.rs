@@ -9,12 +9,13 @@ use gitops_bootstrap::event::{Event, Events, How, Outcome};
 use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::steps::World;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
+use gitops_bootstrap::steps::fleet_clone::FleetClone;
 use gitops_bootstrap::steps::world::Wanted;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet;
-use super::memory::{CountedKeys, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
+use super::memory::{CountedKeys, MemoryClone, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
 
 struct Run {
     world: World,
@@ -32,6 +33,7 @@ fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnO
         commit,
         facts: facts(),
         hosts: fleet::hosts(),
+        bundle: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,
@@ -269,4 +271,48 @@ async fn two_secrets_for_one_repository_are_a_conflict() {
     let failure = init(&outside, "second").await.unwrap_err();
     assert_eq!(failure.kind, Kind::Conflict);
     assert!(failure.message.contains("another"), "{failure}");
+}
+
+/// A clone of which nothing could tell whether it is what the remote serves.
+fn uncompared(differing: &'static [&'static str]) -> FleetClone {
+    FleetClone { worktree: Arc::new(MemoryClone { differing }), head: fleet::commit('a'), used: vec!["rendered/staging".parse().unwrap()] }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_that_could_not_be_compared_is_compared_once_the_key_works_and_before_argo_cd() {
+    let outside = Outside::new();
+    outside.push(fleet::commit('b'));
+    let run = run_as(&outside, "first", Faults::default(), |_| {});
+    run.world.note_uncompared(uncompared(&["rendered/staging/services/web/Deployment.web.yaml"]));
+    let failure = engine::run(&StepId::INIT, &run.world).await.unwrap_err();
+    assert_eq!(failure.kind, Kind::Refused, "{failure}");
+    assert!(
+        failure.message.contains("the clone is at aaaaaaaaaa, but main of git@github.com:acme/fleet.git is at bbbbbbbbbb"),
+        "{failure}"
+    );
+    assert!(failure.causes.iter().any(|cause| cause.ends_with("Deployment.web.yaml")), "{failure}");
+    assert!(failure.causes.iter().any(|cause| cause.contains("Argo CD was not touched")), "{failure}");
+    assert!(outside.of_kind("CustomResourceDefinition").is_empty() && outside.of_kind("Deployment").is_empty());
+    assert!(outside.of_kind("Lease")[0].text("/spec/holderIdentity").is_none_or(str::is_empty), "the lock is free");
+
+    // The key is there now, so the next look refuses by itself.
+    let run = run_as(&outside, "second", Faults::default(), |_| {});
+    run.world.note_uncompared(uncompared(&["rendered/staging/services/web/Deployment.web.yaml"]));
+    let writes = outside.writes().len();
+    let failure = engine::survey(&StepId::INIT, &run.world).await.unwrap_err();
+    assert_eq!((failure.kind, outside.writes().len()), (Kind::Refused, writes), "{failure}");
+    assert!(failure.causes.contains(&"nothing was changed".to_owned()), "{failure}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_with_the_same_files_goes_to_the_commit_of_the_remote() {
+    let outside = Outside::new();
+    outside.push(fleet::commit('b'));
+    let run = run_as(&outside, "first", Faults::default(), |_| {});
+    run.world.note_uncompared(uncompared(&[]));
+    engine::run(&StepId::INIT, &run.world).await.unwrap();
+    assert_eq!(run.world.commit(), fleet::commit('b'));
+    let warned =
+        run.events.0.lock().unwrap().iter().any(|event| matches!(event, Event::Warning { message, .. } if message.contains("moved")));
+    assert!(!warned, "the branch has not moved during the run");
 }

@@ -1,20 +1,21 @@
 //! The ports in memory: an API server with the controllers that matter, a forge, its Git server, and keys that are the same in every run.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use gitops_bootstrap::domain::tree::Tree;
-use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryUrl, Resource};
+use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
-use gitops_bootstrap::ports::git::GitError;
+use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
 use gitops_bootstrap::ports::key_maker::KeyPair;
-use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote};
+use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote, Worktree};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -119,6 +120,10 @@ impl Outside {
         self.with(|state| {
             state.keys.push(DeployKey { id: 7, title: title.to_owned(), key, read_only: true, enabled: true, last_used: None })
         });
+    }
+
+    pub(crate) fn push(&self, head: Commit) {
+        self.with(|state| state.head = head);
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Object> {
@@ -381,6 +386,10 @@ impl Forge for MemoryForge {
         })
     }
 
+    async fn branch_head(&self, _branch: &str) -> Result<Option<Commit>, ForgeError> {
+        Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+
     async fn deploy_keys(&self) -> Result<Vec<DeployKey>, ForgeError> {
         Ok(self.0.keys())
     }
@@ -435,6 +444,30 @@ impl Remote for MemoryRemote {
 
     async fn branch_head_as_person(&self, _url: &RepositoryUrl, _branch: &str) -> Result<Option<Commit>, GitError> {
         Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+}
+
+/// A clone that is only asked what differs from another commit.
+pub(crate) struct MemoryClone {
+    pub(crate) differing: &'static [&'static str],
+}
+
+#[async_trait]
+impl Worktree for MemoryClone {
+    fn folder(&self) -> PathBuf {
+        PathBuf::from("fleet")
+    }
+
+    async fn facts(&self) -> Result<WorktreeFacts, GitError> {
+        Ok(WorktreeFacts { head: fleet::commit('a'), branch: None, dirty: Vec::new(), origin: None })
+    }
+
+    async fn files(&self, _commit: &Commit, _folders: &[RepositoryPath]) -> Result<Vec<File>, GitError> {
+        Ok(Vec::new())
+    }
+
+    async fn changed(&self, _from: &Commit, _to: &Commit, _folders: &[RepositoryPath]) -> Result<Vec<RepositoryPath>, GitError> {
+        Ok(self.differing.iter().map(|path| path.parse().unwrap()).collect())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::domain::PublicKey;
+use crate::domain::{Commit, PublicKey};
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 
 /// How much of a message is kept.
@@ -77,6 +77,17 @@ struct Key {
     last_used: Option<String>,
 }
 
+/// A branch (docs.github.com, REST, "Get a branch").
+#[derive(Deserialize)]
+struct Branch {
+    commit: BranchCommit,
+}
+
+#[derive(Deserialize)]
+struct BranchCommit {
+    sha: String,
+}
+
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim)
@@ -109,6 +120,11 @@ impl Answer {
             web_url: repository.html_url,
             warnings: self.warnings(),
         })
+    }
+
+    /// The commit of the branch in the answer.
+    pub(super) fn branch_head(&self) -> Option<Commit> {
+        self.json::<Branch>()?.commit.sha.parse().ok()
     }
 
     /// The deploy keys in the answer. Keys of a type that is not understood here cannot be ours, and are left out.

@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use crate::cli::init::Arguments;
 use crate::cli::{Output, Target};
 use crate::commands::Context;
+use crate::commands::bootstrap::applications;
 use crate::commands::connect::{Connected, argocd_url};
 use crate::domain::application::Application;
-use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Fingerprint, SandboxName};
 use crate::engine::StepReport;
 use crate::error::Result;
 use crate::event::Event;
 use crate::plan::StepId;
-use crate::plan::diagnosis::{State, verdict};
+use crate::plan::diagnosis::State;
 use crate::plan::tree::ApplicationTree;
 use crate::report::{self, Access, Circumstances, Key, Shown, Summary};
 use crate::steps::World;
@@ -39,7 +39,7 @@ pub(super) async fn report(
         _ => None,
     };
     if context.global.output == Output::Text {
-        let url = if connected.sandbox.is_some() { argocd_url(&arguments.target, context).await? } else { None };
+        let url = if connected.sandbox.is_some() { argocd_url(&arguments.run.target, context).await? } else { None };
         let shown = End { world, steps, applications: &applications, fingerprint: fingerprint.as_ref(), url: url.as_deref(), elapsed };
         shown.show(arguments, connected, folder, context);
         return Ok(());
@@ -66,21 +66,6 @@ pub(super) async fn report(
     Ok(())
 }
 
-/// The Applications as they are now, each with how it stands.
-async fn applications(world: &World) -> Result<Vec<(Application, State)>> {
-    let tree = &world.wanted.tree;
-    let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
-    let applications = objects.iter().filter_map(|object| Application::read(object).ok());
-    let commit = world.commit();
-    Ok(applications
-        .map(|application| {
-            let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
-            let state = verdict(&application, expected);
-            (application, state)
-        })
-        .collect())
-}
-
 /// The end of a run as a person sees it.
 struct End<'a> {
     world: &'a World,
@@ -100,7 +85,7 @@ impl End<'_> {
         let repository = wanted.tree.repository.to_string();
         let steps: Vec<(StepId, Duration)> = self.steps.iter().map(|step| (step.step, Duration::from_millis(step.milliseconds))).collect();
         let kubectl = match &connected.sandbox {
-            Some(_) => format!("gitops-bootstrap sandbox kubectl{} --", sandbox_name(&arguments.target)),
+            Some(_) => format!("gitops-bootstrap sandbox kubectl{} --", sandbox_name(&arguments.run.target)),
             None => format!("kubectl --context {}", wanted.facts.context),
         };
         let summary = Summary {
@@ -136,14 +121,14 @@ fn next(arguments: &Arguments, cluster: &str, connected: &Connected, folder: &Pa
         next.push((format!("cd {shown}"), "the fleet repository: change it, render, commit and push; Argo CD does the rest".to_owned()));
     }
     let target = match &connected.sandbox {
-        Some(_) if arguments.target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
-        Some(_) => format!(" --sandbox --sandbox-name {}", arguments.target.sandbox_name),
-        None => arguments.target.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default(),
+        Some(_) if arguments.run.target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
+        Some(_) => format!(" --sandbox --sandbox-name {}", arguments.run.target.sandbox_name),
+        None => arguments.run.target.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default(),
     };
     next.push((format!("gitops-bootstrap status {cluster}{target}"), "how it stands".to_owned()));
     if connected.sandbox.is_some() {
         next.push((
-            format!("gitops-bootstrap sandbox down{}", sandbox_name(&arguments.target)),
+            format!("gitops-bootstrap sandbox down{}", sandbox_name(&arguments.run.target)),
             "ends the sandbox and leaves nothing".to_owned(),
         ));
     }
