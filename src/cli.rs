@@ -1,9 +1,12 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod change;
+pub mod detach;
 pub mod init;
 pub mod new;
 pub mod recover;
 pub mod render;
+pub mod rotate_key;
 pub mod run;
 pub mod sandbox;
 pub mod status;
@@ -90,6 +93,10 @@ pub enum Verb {
     Init(init::Arguments),
     /// Rebuild a lost cluster from a clone: the same end state on an empty cluster, without a write to Git
     Recover(recover::Arguments),
+    /// Renew the deploy key of a cluster, without Argo CD losing access
+    RotateKey(rotate_key::Arguments),
+    /// Take Argo CD out of a cluster; every workload stays, and that is proven
+    Detach(detach::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Render the sources into what a cluster gets

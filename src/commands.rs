@@ -2,13 +2,16 @@
 
 pub mod ask;
 mod bootstrap;
+mod change;
 pub mod completions;
 pub mod connect;
+pub mod detach;
 pub mod init;
 pub mod man;
 pub mod new;
 pub mod recover;
 pub mod render;
+pub mod rotate_key;
 pub mod sandbox;
 pub mod status;
 
@@ -22,6 +25,8 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
+        Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
+        Verb::Detach(arguments) => detach::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,

@@ -22,6 +22,9 @@ use crate::steps::{
 /// How long requests under way may take to end once the run was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How much later than another process of the same terminal a signal may be noticed.
+const SIGNAL_DELAY: Duration = Duration::from_millis(100);
+
 /// How long a step took and what came of it.
 #[derive(Clone, Debug, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -82,12 +85,21 @@ impl<S: Step> Runnable for S {
 async fn until_cancelled(world: &World, apply: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::pin!(apply);
     tokio::select! {
-        result = &mut apply => result,
+        result = &mut apply => match result {
+            Err(failure) if failure.kind == Kind::Transient && is_cancelled_now(world).await => Err(interrupted()),
+            result => result,
+        },
         () = world.cancel.cancelled() => match tokio::time::timeout(GRACE, apply).await {
-            Ok(Err(failure)) => Err(failure),
+            Ok(Err(failure)) if failure.kind != Kind::Transient => Err(failure),
             _ => Err(interrupted()),
         },
     }
+}
+
+/// Whether the run is told to stop at this moment. A program that it has started, such as git, gets the same Ctrl-C, and may end by it before that is
+/// noticed here.
+async fn is_cancelled_now(world: &World) -> bool {
+    tokio::time::timeout(SIGNAL_DELAY, world.cancel.cancelled()).await.is_ok()
 }
 
 fn step(id: StepId) -> Box<dyn Runnable> {

@@ -3,6 +3,7 @@
 //! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
 
 mod bars;
+mod ending;
 mod failure;
 mod json;
 mod lines;
@@ -28,6 +29,7 @@ use crate::error::Failure;
 use crate::event::Reporter;
 use crate::settings::Environment;
 
+pub use ending::Ending;
 pub use json::LONGEST_STRING;
 pub use summary::{Access, Key, Summary};
 pub use terminal::Terminal;
@@ -175,6 +177,13 @@ pub fn failure(failure: &Failure, style: &Style) {
 pub fn summary(summary: &Summary<'_>, style: &Style) {
     if matches!(style.form, Form::Bars | Form::Lines) {
         talk(&summary::summary(summary, style.stderr), style);
+    }
+}
+
+/// Writes the end of a successful run that has no tree to show to standard error; nothing where only failures are wanted, or JSON.
+pub fn ending(ending: &Ending, style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&ending::ending(ending, style.stderr), style);
     }
 }
 

@@ -104,19 +104,21 @@ async fn refreshed(world: &World, step: StepId, root: &ObjectRef) -> Result<Opti
     let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
     let for_what = || "Argo CD's application controller to fetch the repository".to_owned();
     loop {
-        world.waiting(step, for_what());
-        let object = match world.wait(changes.next(), for_what).await? {
-            Some(Ok(Change::Restarted(objects))) => match objects.into_iter().find(|object| object.reference() == *root) {
-                Some(object) => object,
-                None => return Err(missing(world)),
-            },
-            Some(Ok(Change::Applied(object))) if object.reference() == *root => object,
-            Some(Ok(Change::Deleted(gone))) if gone == *root => return Err(missing(world)),
-            Some(_) => continue,
-            None => return Err(Failure::bug("a watch ended")),
-        };
+        // What a watch shows may be from before the request; a read is not.
+        let object = world.cluster.get(root).await?.ok_or_else(|| missing(world))?;
         if let Some(outcome) = outcome(&object) {
             return Ok(outcome);
+        }
+        world.waiting(step, for_what());
+        loop {
+            match world.wait(changes.next(), for_what).await? {
+                Some(Ok(Change::Applied(object))) if object.reference() != *root => {}
+                Some(Ok(Change::Deleted(gone))) if gone != *root => {}
+                Some(Ok(_)) => break,
+                // The watch begins anew by itself.
+                Some(Err(_)) => {}
+                None => return Err(Failure::bug("a watch ended")),
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `key-remove`: our deploy key, gone from the forge, before the Secret that tells which one it is. The key in waiting of a rotation that was not
 //! finished goes too.
 
-use super::old_key::{is_another_clusters, public_halves};
+use super::old_key::{describe, is_another_clusters, public_halves};
 use super::secret_create::{self, credential};
 use super::world::{Credential, Registered};
 use super::{Step, World, next_key};
@@ -77,10 +77,6 @@ impl Step for KeyRemove {
         }
         Ok(())
     }
-}
-
-fn describe(key: &DeployKey) -> String {
-    format!("deploy key `{}` (id {})", key.title, key.id)
 }
 
 fn fingerprints(keys: &[PublicKey]) -> String {

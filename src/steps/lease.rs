@@ -90,6 +90,10 @@ impl Step for Lease {
                     return Ok(());
                 }
                 // Without the namespace there is nothing that two runs could get into each other's way at.
+                Err(ClusterError::Terminating(_)) => {
+                    world.note_lease(true);
+                    return Ok(());
+                }
                 Err(ClusterError::NotFound(gone)) if gone.resource.kind == "Namespace" => {
                     world.note_lease(true);
                     return Ok(());

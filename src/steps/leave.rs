@@ -114,9 +114,8 @@ async fn others(world: &World, records: &[Object]) -> Result<Vec<ObjectRef>, Clu
 
 /// Whether two references are the same object: one kind can be served in several versions.
 fn is_same(one: &ObjectRef, other: &ObjectRef) -> bool {
-    let group = |object: &ObjectRef| object.resource.group().to_owned();
-    let (one_kind, other_kind): (&Resource, &Resource) = (&one.resource, &other.resource);
-    group(one) == group(other) && one_kind.kind == other_kind.kind && one.namespace == other.namespace && one.name == other.name
+    let kind = |resource: &Resource| (resource.group().to_owned(), resource.kind.clone());
+    kind(&one.resource) == kind(&other.resource) && one.namespace == other.namespace && one.name == other.name
 }
 
 /// Whether an object is in the namespace because of another one, or in every namespace.

@@ -59,9 +59,8 @@ impl Seen {
     /// The keys that are to go: those that were named, and the one in use.
     fn retiring(&self) -> Vec<PublicKey> {
         let mut retiring = self.previous.clone();
-        retiring.extend(current(&self.found).cloned());
+        retiring.extend(current(&self.found).filter(|key| !self.previous.contains(key)).cloned());
         retiring.retain(|key| Some(key) != self.next.as_ref());
-        retiring.dedup();
         retiring
     }
 }

@@ -94,7 +94,8 @@ impl Step for OldKey {
     }
 }
 
-fn describe(key: &DeployKey) -> String {
+/// A key as people find it at the forge.
+pub(super) fn describe(key: &DeployKey) -> String {
     format!("deploy key `{}` (id {})", key.title, key.id)
 }
 

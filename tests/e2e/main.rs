@@ -7,6 +7,7 @@
 
 mod command_line;
 mod demo;
+mod detach;
 mod engine_build;
 mod engine_sources;
 mod fleet_render;
@@ -17,6 +18,7 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod rotate_key;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

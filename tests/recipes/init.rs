@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::fleet;
 use super::memory::{CountedKeys, MemoryClone, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
 
-struct Run {
-    world: World,
-    events: Recorded,
-    cancel: CancellationToken,
+pub(crate) struct Run {
+    pub(crate) world: World,
+    pub(crate) events: Recorded,
+    pub(crate) cancel: CancellationToken,
 }
 
-fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
+pub(crate) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
     let events = Recorded::default();
     let cancel = CancellationToken::new();
     let commit = fleet::commit('a');
@@ -55,7 +55,7 @@ fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnO
     Run { world, events, cancel }
 }
 
-async fn init(outside: &Arc<Outside>, holder: &str) -> Result<Vec<engine::StepReport>> {
+pub(crate) async fn init(outside: &Arc<Outside>, holder: &str) -> Result<Vec<engine::StepReport>> {
     engine::run(&StepId::INIT, &run_as(outside, holder, Faults::default(), |_| {}).world).await
 }
 

@@ -1,6 +1,8 @@
 //! Whole recipes on ports in memory: run twice, killed anywhere and run again, raced, and refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod detach;
 mod fleet;
 mod init;
 mod memory;
+mod rotate_key;

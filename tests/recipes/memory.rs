@@ -38,6 +38,26 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    /// How often the key in the repository Secret stopped to open the repository.
+    access_losses: usize,
+    had_access: bool,
+    /// Whether Argo CD cannot fetch although the key is good.
+    fetches_break: bool,
+}
+
+impl State {
+    /// Whether Argo CD gets into the repository.
+    fn has_access(&self) -> bool {
+        let mut secrets = self.objects.values().filter(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
+        let key = secrets.next().and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
+        key.is_some_and(|key| self.keys.iter().any(|registered| registered.key == key))
+    }
+
+    fn note_access(&mut self) {
+        let has_access = self.has_access();
+        self.access_losses += usize::from(self.had_access && !has_access);
+        self.had_access = has_access;
+    }
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -83,6 +103,9 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            access_losses: 0,
+            had_access: false,
+            fetches_break: false,
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -101,6 +124,28 @@ impl Outside {
 
     pub(crate) fn keys(&self) -> Vec<DeployKey> {
         self.with(|state| state.keys.clone())
+    }
+
+    pub(crate) fn access_losses(&self) -> usize {
+        self.with(|state| state.access_losses)
+    }
+
+    pub(crate) fn has_access(&self) -> bool {
+        self.with(|state| state.has_access())
+    }
+
+    /// Registers a key as a person does, who is given its public half.
+    pub(crate) fn register_by_hand(&self, id: u64, key: PublicKey) {
+        let title = "by hand".to_owned();
+        self.with(|state| state.keys.push(DeployKey { id, title, key, read_only: true, enabled: true, last_used: None }));
+    }
+
+    pub(crate) fn break_fetches(&self, broken: bool) {
+        self.with(|state| state.fetches_break = broken);
+    }
+
+    pub(crate) fn rename_keys(&self, title: &str) {
+        self.with(|state| state.keys.iter_mut().for_each(|key| key.title = title.to_owned()));
     }
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
@@ -154,8 +199,9 @@ impl Outside {
     fn store(&self, reference: &ObjectRef, change: impl FnOnce(&mut Value)) -> Object {
         let (object, changed) = self.with(|state| {
             let before = state.objects.get(reference).cloned().map(Object::into_value);
-            let mut value =
-                before.clone().unwrap_or_else(|| json!({"metadata": {"uid": format!("uid-{}", reference.name), "generation": 1}}));
+            let mut value = before
+                .clone()
+                .unwrap_or_else(|| json!({"metadata": {"uid": format!("{}-{}", reference.name, state.version), "generation": 1}}));
             change(&mut value);
             value["metadata"]["resourceVersion"] =
                 before.as_ref().map_or(Value::Null, |before| before["metadata"]["resourceVersion"].clone());
@@ -165,6 +211,7 @@ impl Outside {
             }
             let object = Object::new(value).unwrap();
             let changed = state.objects.insert(reference.clone(), object.clone()) != Some(object.clone());
+            state.note_access();
             (object, changed)
         });
         if changed {
@@ -185,22 +232,84 @@ impl Outside {
             "Deployment" => drop(self.store(&object.reference(), |value| {
                 value["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
             })),
+            "StatefulSet" => self.keep_pod(object),
             "Application" => self.sync(object),
             _ => {}
         }
     }
 
+    /// The pod of a StatefulSet of one replica, or of none.
+    fn keep_pod(&self, workload: &Object) {
+        let pod = ObjectRef::namespaced("v1", "Pod", workload.namespace().unwrap(), &format!("{}-0", workload.name()));
+        let there = self.with(|state| state.objects.contains_key(&pod));
+        match workload.at("/spec/replicas").and_then(Value::as_i64) {
+            Some(0) if there => self.remove(&pod),
+            Some(0) => {}
+            _ if there => {}
+            _ => drop(self.store(&pod, |value| {
+                merge(
+                    value,
+                    &json!({
+                        "apiVersion": "v1", "kind": "Pod",
+                        "metadata": {
+                            "name": pod.name, "namespace": pod.namespace, "labels": {"app.kubernetes.io/name": workload.name()},
+                            "ownerReferences": [{"kind": "StatefulSet", "name": workload.name()}],
+                        },
+                        "status": {"phase": "Running", "containerStatuses": [{"restartCount": 0}]},
+                    }),
+                );
+            })),
+        }
+        self.store(&workload.reference(), |value| {
+            let replicas = value["spec"]["replicas"].clone();
+            value["status"] =
+                json!({"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "readyReplicas": replicas});
+        });
+    }
+
+    /// The objects that an Application manages. Those of `web` are made if they are not there.
+    fn managed(&self, application: &str) -> Vec<Value> {
+        let entry = |object: &Object| {
+            let resource = object.resource();
+            json!({
+                "group": resource.group(), "version": resource.version(), "kind": resource.kind, "namespace": object.namespace().unwrap_or("argocd"),
+                "name": object.name(), "status": "Synced",
+            })
+        };
+        match application {
+            "argocd" => self.with(|state| state.tree.argocd.iter().map(|rendered| entry(&rendered.object)).collect()),
+            "web" => {
+                let workload = Object::new(json!({
+                    "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "web", "namespace": "web"}, "spec": {"replicas": 1},
+                }));
+                let workload = workload.unwrap();
+                if self.with(|state| !state.objects.contains_key(&workload.reference())) {
+                    self.store(&workload.reference(), |value| merge(value, workload.value()));
+                }
+                vec![entry(&workload)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn sync(&self, application: &Object) {
         let (head, applications, reachable, running) = self.with(|state| {
-            let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
-            let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
-            let reachable = key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
-            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            (state.head.clone(), state.tree.applications.clone(), reachable, running)
+            let running = state.objects.values().any(|object| object.name() == "argocd-application-controller-0");
+            (state.head.clone(), state.tree.applications.clone(), state.has_access() && !state.fetches_break, running)
         });
-        if !reachable || !running {
+        if !running {
             return;
         }
+        if !reachable {
+            self.store(&application.reference(), |value| {
+                if let Some(annotations) = value["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                    annotations.remove("argocd.argoproj.io/refresh");
+                }
+                value["status"]["conditions"] = json!([{"type": "ComparisonError", "message": "the repository cannot be opened"}]);
+            });
+            return;
+        }
+        let managed = self.managed(application.name());
         self.store(&application.reference(), |value| {
             if let Some(annotations) = value["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
                 annotations.remove("argocd.argoproj.io/refresh");
@@ -210,7 +319,7 @@ impl Outside {
             }
             value["status"] = json!({
                 "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
-                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
+                "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}}, "resources": managed,
             });
         });
         if application.name() == "argocd-app-of-apps" {
@@ -234,6 +343,7 @@ impl Outside {
             };
             let gone: Vec<ObjectRef> = state.objects.keys().filter(|other| goes_with_it(other)).cloned().collect();
             gone.iter().for_each(|gone| drop(state.objects.remove(gone)));
+            state.note_access();
             gone
         });
         for gone in gone.into_iter().chain([object.clone()]) {
@@ -292,7 +402,11 @@ impl Cluster for MemoryCluster {
             return Ok(Object::new(value).unwrap());
         }
         self.0.write("apply", &reference);
-        Ok(self.0.store(&reference, |value| merge(value, object.value())))
+        let managers = json!([{"manager": options.manager, "operation": "Apply", "fieldsV1": {}}]);
+        Ok(self.0.store(&reference, |value| {
+            merge(value, object.value());
+            value["metadata"]["managedFields"] = managers;
+        }))
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
@@ -320,7 +434,11 @@ impl Cluster for MemoryCluster {
             return Err(ClusterError::Stale(object.clone()));
         }
         self.0.write("delete", object);
-        self.0.remove(object);
+        if there.at("/metadata/finalizers").and_then(Value::as_array).is_some_and(|finalizers| !finalizers.is_empty()) {
+            self.0.store(object, |value| value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into());
+        } else {
+            self.0.remove(object);
+        }
         Ok(())
     }
 
@@ -403,9 +521,10 @@ impl Forge for MemoryForge {
             if state.keys.iter().any(|registered| registered.key == *key) {
                 return Err(ForgeError::KeyInUse);
             }
-            let id = 100 + state.keys.len() as u64;
+            let id = 100 + state.forge_writes as u64;
             let key = DeployKey { id, title: title.to_owned(), key: key.clone(), read_only: true, enabled: true, last_used: None };
             state.keys.push(key.clone());
+            state.note_access();
             Ok(key)
         })
     }
@@ -414,6 +533,7 @@ impl Forge for MemoryForge {
         self.0.with(|state| {
             state.forge_writes += 1;
             state.keys.retain(|key| key.id != id);
+            state.note_access();
         });
         Ok(())
     }
