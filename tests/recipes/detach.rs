@@ -10,7 +10,7 @@ use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use serde_json::json;
 
-use super::init::{Run, init, run_as};
+use super::init::{Run, assert_stops_well, init, run_as};
 use super::memory::Outside;
 
 /// A bootstrapped cluster in which the deletion of an Application would delete its workloads.
@@ -96,6 +96,20 @@ async fn killed_at_any_step_and_position_one_more_run_ends_the_same() {
             assert_detached(&outside, &point.to_string()).await;
             assert_eq!(workloads(&outside), before, "{point}");
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_detachment_that_is_told_to_stop_gives_the_lock_back_and_is_continued() {
+    for step in StepId::DETACH {
+        let outside = bootstrapped().await;
+        let before = workloads(&outside);
+        assert_stops_well(&outside, &run(&outside, "stopped", Faults::default()), &StepId::DETACH, step).await;
+        if !needed(&outside).await.is_empty() {
+            detach(&outside, "again").await.unwrap();
+        }
+        assert_detached(&outside, step.name()).await;
+        assert_eq!(workloads(&outside), before, "{step}");
     }
 }
 

@@ -11,7 +11,7 @@ use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use serde_json::json;
 
-use super::init::{Run, init, run_as};
+use super::init::{Run, assert_stops_well, init, run_as};
 use super::memory::{Outside, Recorded};
 
 const RECIPES: [(bool, [StepId; 9]); 2] = [(false, StepId::ROTATE), (true, StepId::REVOKE_AND_ROTATE)];
@@ -98,6 +98,17 @@ async fn killed_at_any_step_and_position_one_more_run_ends_with_one_key_and_acce
                 }
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_that_is_told_to_stop_gives_the_lock_back_and_is_continued() {
+    for step in StepId::ROTATE {
+        let outside = bootstrapped().await;
+        assert_stops_well(&outside, &rotation(&outside, "stopped", false, Faults::default()), &StepId::ROTATE, step).await;
+        rotate(&outside, "again").await.unwrap();
+        assert_one_key(&outside, step.name());
+        assert_eq!(outside.access_losses(), 0, "{step}");
     }
 }
 
