@@ -126,6 +126,9 @@ fn end(arguments: &Arguments, world: &World, steps: &[StepReport], elapsed: Dura
             .iter()
             .map(|key| ("deploy key", format!("\"{}\" (id {}) was removed from {}", key.title, key.id, key.forge))),
     );
+    if arguments.keep_key {
+        about.push(("deploy key", "left at the forge, as you said: remove it by hand if nobody else needs it".to_owned()));
+    }
     if !detachment.others.is_empty() {
         let names: Vec<String> = detachment.others.iter().take(NAMED).map(ToString::to_string).collect();
         about.push(("namespace", format!("{ARGOCD_NAMESPACE} was kept: it holds {}", names.join(", "))));

@@ -205,7 +205,7 @@ async fn without_a_token_a_person_registers_the_new_key_and_is_told_which_one_to
     let (result, ()) = tokio::join!(engine::run(&StepId::ROTATE, &run.world), person);
     result.unwrap();
     assert!(outside.has_access());
-    assert_eq!(run.world.rotation().by_hand, [old.clone()]);
+    assert_eq!(run.world.rotation().by_hand, std::slice::from_ref(&old));
     let asked = warnings(&run.events).into_iter().find(|warning| warning.starts_with("remove the old deploy key")).unwrap();
     assert!(asked.contains(old.fingerprint().as_str()), "{asked}");
 }
