@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 /// What `sandbox/cmd/build` makes. It makes it again wherever the engine is built.
-const GENERATED: [&str; 3] = ["assets/argocd", "assets/kwok", "gitops-bootstrap-engine"];
+const GENERATED: [&str; 5] = ["assets/argocd", "assets/kwok", "assets/sealed-secrets", "generated", "gitops-bootstrap-engine"];
 
 #[expect(clippy::disallowed_methods, reason = "cargo names the output folder of a build script in its environment only")]
 fn main() -> io::Result<()> {

@@ -13,6 +13,9 @@ import (
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
 )
 
+// sources is the hash of the sources of this build, stamped by the linker; empty if nobody told cmd/build.
+var sources string
+
 func main() {
 	supervisor.EndWithParent()
 	if run, found := component.Find(filepath.Base(os.Args[0])); found {
@@ -25,5 +28,7 @@ func main() {
 			os.Exit(run())
 		}
 	}
-	os.Exit(cli.Execute(cli.Programs{Versions: component.Versions(), Kubectl: component.Kubectl}))
+	os.Exit(cli.Execute(cli.Programs{
+		Versions: component.Versions(), Sources: sources, Kubectl: component.Kubectl, Render: component.Render,
+	}))
 }

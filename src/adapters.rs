@@ -1,5 +1,7 @@
 //! The only users of the network, of other programs and of the file system: one module for each port, none knowing the others.
 
+pub mod age;
+pub mod commands;
 pub mod connection;
 pub mod files;
 pub mod git;
@@ -7,6 +9,7 @@ pub mod github;
 pub mod kubernetes;
 pub mod process;
 pub mod releases;
+pub mod secret_file;
 pub mod ssh_key;
 pub mod token;
 pub mod tools;

@@ -2,14 +2,17 @@
 
 pub mod change;
 pub mod detach;
+pub mod identities;
 pub mod init;
 pub mod new;
+pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
 pub mod run;
 pub mod sandbox;
 pub mod status;
+pub mod unpack;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,6 +104,10 @@ pub enum Verb {
     Status(status::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
+    /// Put the Secrets that Git cannot hold in clear into an encrypted bundle, or check the one that is there
+    Pack(pack::Arguments),
+    /// Restore the Secrets of a bundle into a cluster
+    Unpack(unpack::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine
     Sandbox(sandbox::Arguments),
     /// Print a completion script for a shell
@@ -118,7 +125,5 @@ pub enum Verb {
 
 /// Reads a duration such as `90s`, `10m` or `1h30m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("`{text}` is not a duration: write it as `90s`, `10m` or `1h30m`"))?;
-    Duration::try_from(span).ok().filter(|duration| !duration.is_zero()).ok_or_else(|| format!("`{text}` is not longer than nothing"))
+    crate::domain::duration::parse(text)
 }

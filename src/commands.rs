@@ -2,6 +2,7 @@
 
 pub mod ask;
 mod bootstrap;
+pub mod bundle;
 mod change;
 pub mod completions;
 pub mod connect;
@@ -9,11 +10,13 @@ pub mod detach;
 pub mod init;
 pub mod man;
 pub mod new;
+pub mod pack;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
 pub mod sandbox;
 pub mod status;
+pub mod unpack;
 
 use crate::cli::{Cli, Verb};
 pub use crate::context::Context;
@@ -29,6 +32,8 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
+        Verb::Pack(arguments) => pack::run(arguments, &context).await,
+        Verb::Unpack(arguments) => unpack::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
         Verb::Completions { shell } => {
             completions::run(shell);

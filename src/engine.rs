@@ -12,11 +12,12 @@ use crate::plan::{StepId, Verdict};
 use crate::steps::faults::Position;
 use crate::steps::world::interrupted;
 use crate::steps::{
-    Step, World, applications::Applications, applications::Finalizers, converge::Converge, definitions::Definitions, fetch::Fetch,
-    install::Crds, install::Install, key_register::KeyRegister, key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts,
-    lease, lease::Lease, lease::Release, leave::Leave, marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle,
-    old_key::OldKey, projects::Projects, proof::Proof, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp,
-    root_of_trust::RootOfTrust, secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
+    Step, World, applications::Applications, applications::Finalizers, census::Census, converge::Converge, definitions::Definitions,
+    fetch::Fetch, gates::Gates, infrastructure::Infrastructure, install::Crds, install::Install, key_register::KeyRegister,
+    key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, leave::Leave,
+    marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, projects::Projects, proof::Proof,
+    prune_keys::PruneKeys, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust,
+    secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -106,6 +107,7 @@ fn step(id: StepId) -> Box<dyn Runnable> {
     match id {
         StepId::Ns => Box::new(Namespace),
         StepId::Lease => Box::new(Lease),
+        StepId::Record => Box::new(Record),
         StepId::RootOfTrust => Box::new(RootOfTrust),
         StepId::SecretCreate => Box::new(SecretCreate),
         StepId::KeyRegister => Box::new(KeyRegister),
@@ -115,8 +117,11 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::KnownHosts => Box::new(KnownHosts),
         StepId::Rollout => Box::new(Rollout),
         StepId::Projects => Box::new(Projects),
+        StepId::Infrastructure => Box::new(Infrastructure),
+        StepId::Gates => Box::new(Gates),
         StepId::RootApp => Box::new(RootApp),
         StepId::Converge => Box::new(Converge),
+        StepId::PruneKeys => Box::new(PruneKeys),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),
         StepId::NextKey => Box::new(NextKey),
@@ -124,7 +129,7 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Fetch => Box::new(Fetch),
         StepId::OldKey => Box::new(OldKey),
         StepId::Settle => Box::new(Settle),
-        StepId::Record => Box::new(Record),
+        StepId::Census => Box::new(Census),
         StepId::Stop => Box::new(Stop),
         StepId::Finalizers => Box::new(Finalizers),
         StepId::Applications => Box::new(Applications),

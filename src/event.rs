@@ -108,6 +108,11 @@ pub enum Event {
         /// Of how many; 0 if that is not known.
         total: u64,
     },
+    /// What a recovery has come to, also where it failed.
+    Evidence {
+        /// The evidence, as in the report.
+        recovery: serde_json::Value,
+    },
     /// The run is over and well.
     Finished {
         /// The verb's own result, for machines.

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod commands;
 pub mod context;
 pub mod diagnose;
+pub mod discover;
 pub mod domain;
 pub mod engine;
 pub mod error;

@@ -4,13 +4,18 @@ pub mod cause;
 pub mod compare;
 pub mod diagnosis;
 pub mod inventory;
+pub mod losses;
 pub mod managed_fields;
+pub mod packing;
 pub mod plain_words;
 pub mod pod;
+pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;
 pub mod status;
 pub mod step;
+pub mod tiers;
 pub mod tree;
+pub mod trust;
 
 pub use step::{StepId, Verdict};

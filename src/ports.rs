@@ -1,11 +1,13 @@
 //! What the steps need of the outside world, as small traits; `adapters` has the real ones, `testing` those in memory.
 
 pub mod cluster;
+pub mod commands;
 pub mod forge;
 pub mod git;
 pub mod key_maker;
 
 pub use cluster::Cluster;
+pub use commands::Commands;
 pub use forge::Forge;
 pub use git::{Remote, Worktree};
 pub use key_maker::KeyMaker;

@@ -3,12 +3,20 @@
 mod cluster;
 mod fleet;
 mod forge;
+mod remote;
 mod rights;
+mod stale_keys;
+mod target;
 
-pub use cluster::{check_cluster, check_root, check_trees};
+pub use cluster::{check_cluster, check_identity, check_root, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
-pub use rights::{check_rights, check_rights_to_detach, check_rights_to_rotate, needed as needed_rights};
+pub use remote::head_of_remote;
+pub use rights::{
+    check_recovery_rights, check_restore_rights, check_rights, check_rights_to_detach, check_rights_to_rotate, needed as needed_rights,
+};
+pub use stale_keys::{check_named, check_old_cluster, stale};
+pub use target::{Allowed, Found, check_target};
 
 use crate::error::Failure;
 

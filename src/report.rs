@@ -187,6 +187,13 @@ pub fn ending(ending: &Ending, style: &Style) {
     }
 }
 
+/// Writes the end of a recovery to standard error, with the files that its evidence was written to; nothing where only failures are wanted, or JSON.
+pub fn recovered(recovery: &crate::plan::recovery::Recovery, files: &[std::path::PathBuf], style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&recovery::screen(recovery, files, style.stderr), style);
+    }
+}
+
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);

@@ -108,6 +108,11 @@ impl Sandbox {
         Err(self.engine.failed(&format!("describe the sandbox `{}`", self.name), &finished))
     }
 
+    /// Where its Argo CD is opened, by what it has written of its pods; none if there is none yet.
+    pub fn argocd_url(&self) -> Option<String> {
+        state::argocd_url(&std::fs::read(self.folder.join(state::PODS_FILE)).ok()?)
+    }
+
     /// Whether there is a sandbox, running or not: a folder with anything in it.
     pub fn exists(&self) -> bool {
         self.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some())

@@ -77,13 +77,25 @@ impl Environment {
 /// How GitHub's tokens begin (docs.github.com, "About authentication to GitHub").
 const TOKEN_PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
-/// Refuses a command line with a token on it: every user of the machine can read it there.
+/// Whether an argument is, or holds, the private half of an age key.
+fn is_key(argument: &std::ffi::OsString) -> bool {
+    argument.to_string_lossy().to_ascii_uppercase().contains("AGE-SECRET-KEY-")
+}
+
+/// Refuses a command line with a token or a private key on it: every user of the machine can read it there.
 pub fn refuse_tokens(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
     let is_token = |argument: std::ffi::OsString| {
         let argument = argument.to_string_lossy().into_owned();
         argument.split('=').any(|part| TOKEN_PREFIXES.iter().any(|prefix| part.starts_with(prefix)))
     };
-    if arguments.into_iter().any(is_token) {
+    let (keys, tokens): (Vec<_>, Vec<_>) = arguments.into_iter().partition(is_key);
+    if !keys.is_empty() {
+        return Err(Failure::usage("a private key does not belong on the command line, where every user of this machine can read it")
+            .because("nothing was opened, and nothing was sent anywhere")
+            .hint("make a new key with `age-keygen -o FILE`, and pack again for it")
+            .hint("name its file with `--identity FILE`, or give it in the variable `GITOPS_BOOTSTRAP_IDENTITY`"));
+    }
+    if tokens.into_iter().any(is_token) {
         return Err(Failure::usage("a token does not belong on the command line, where every user of this machine can read it")
             .because("nothing was sent anywhere")
             .hint("revoke that token now and make a new one: https://github.com/settings/tokens")
@@ -97,8 +109,8 @@ mod tests {
     use super::refuse_tokens;
 
     #[test]
-    fn a_token_on_the_command_line_is_refused_without_being_repeated() {
-        for argument in ["ghp_abcdef", "--token=github_pat_abcdef"] {
+    fn a_token_or_a_private_key_on_the_command_line_is_refused_without_being_repeated() {
+        for argument in ["ghp_abcdef", "--token=github_pat_abcdef", "AGE-SECRET-KEY-1abcdef", "--identity=age-secret-key-1abcdef"] {
             let failure = refuse_tokens(["init".into(), argument.into()]).unwrap_err();
             assert_eq!(failure.kind.exit_status(), 2);
             assert!(!failure.to_string().contains("abcdef"));

@@ -2,6 +2,7 @@
 
 pub mod applications;
 pub mod apply;
+pub mod census;
 pub mod converge;
 pub mod definitions;
 mod deletion;
@@ -9,6 +10,8 @@ pub mod failures;
 pub mod faults;
 pub mod fetch;
 pub mod fleet_clone;
+pub mod gates;
+pub mod infrastructure;
 pub mod install;
 pub mod inventory;
 pub mod key_register;
@@ -23,6 +26,7 @@ pub mod next_key;
 pub mod old_key;
 pub mod projects;
 pub mod proof;
+pub mod prune_keys;
 pub mod record;
 pub mod remove;
 pub mod rollout;

@@ -195,7 +195,7 @@ fn files(root: &Path, folder: &str) -> Vec<File> {
 async fn a_new_fleet_boots() {
     let fleet = Fleet::written().await;
     for cluster in ["staging", "production"] {
-        let Reading { tree, warnings } = fleet.read_tree(cluster).unwrap();
+        let Reading { tree, warnings, .. } = fleet.read_tree(cluster).unwrap();
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(tree.root.object.name(), "argocd-app-of-apps");
         assert_eq!((tree.repository.as_str(), tree.revision.as_str()), ("git@git.acme.example:acme/fleet.git", "main"));
@@ -561,6 +561,15 @@ clusters:
         ("staging:", &same, "9:10: `other` and `staging` have the same identity"),
         ("clusters:", "recipients: [AGE-SECRET-KEY-1QQQQ]\nclusters:", "7:14: this is the private half of a key"),
         ("clusters:", "recipients: [me]\nclusters:", "7:14: a recipient is an age public key"),
+        ("clusters:", "rootOfTrust: {secret: [a/b]}\nclusters:", "7:15: unknown key `secret`; did you mean `secrets`?"),
+        ("clusters:", "rootOfTrust: {secrets: [b]}\nclusters:", "7:25: `rootOfTrust.secrets[0]`: `b` does not name a Secret"),
+        ("clusters:", "rootOfTrust: {sopsKeys: [A/b]}\nclusters:", "7:26: `rootOfTrust.sopsKeys[0]`: `A/b` does not name a Secret"),
+        ("clusters:", "rootOfTrust: {tls: 1}\nclusters:", "7:20: `rootOfTrust.tls` must be true or false"),
+        ("clusters:", "recovery: {gates: [{claims: a, command: [b]}]}\nclusters:", "7:20: a gate is one of"),
+        ("clusters:", "recovery: {gates: [{claims: a, timeout: 1m}]}\nclusters:", "7:41: `timeout` belongs to a `command`"),
+        ("clusters:", "recovery: {gates: [{command: sleep 1}]}\nclusters:", "7:30: `recovery.gates[0].command` must be a list"),
+        ("clusters:", "recovery: {gates: [{command: [a], timeout: soon}]}\nclusters:", "7:44: `soon` is not a duration"),
+        ("clusters:", "recovery: {gate: []}\nclusters:", "7:12: unknown key `gate`; did you mean `gates`?"),
         (sound, "", "1:1: the file is empty"),
         (sound, "[1]", "1:1: the file must be a mapping, and is a list"),
     ] {
@@ -570,4 +579,12 @@ clusters:
         assert!(failure.message.starts_with(&format!("gitops.yaml:{expected}")), "expected {expected}\nfound {failure}");
         assert!(!failure.to_string().contains("hunter2") && !failure.to_string().contains("QQQQ"), "{failure}");
     }
+}
+
+#[test]
+fn gates_are_read_as_they_are_written() {
+    let text = "version: 1\nrepository: {url: 'git@github.com:acme/fleet.git'}\nargocd: {version: v3.5.7, sha256: 09bfbb9041b4a8503c6e4fa22cf41c403fa62be17526de353648a4551f5beb77}\nclusters: {staging: }\nrecovery:\n  gates:\n  - claims: databases\n  - resource: {apiVersion: postgresql.cnpg.io/v1, kind: Cluster, namespace: databases, name: main}\n  - command: [./restored.sh, --all]\n    timeout: 2m\n";
+    let gates = declaration::parse(text, "gitops.yaml").unwrap().recovery.gates;
+    let gates: Vec<String> = gates.iter().map(ToString::to_string).collect();
+    assert_eq!(gates, ["the claims in namespace databases are bound", "Cluster databases/main is Ready", "`./restored.sh --all` succeeds"]);
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module of `src/` and the modules that it may use besides itself.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     // Pure: values in, values out.
     ("domain", &[]),
     ("manifest", &["domain", "error", "ports"]),
@@ -21,6 +21,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("steps", &["domain", "error", "event", "manifest", "plan", "ports"]),
     ("engine", &["domain", "error", "event", "plan", "steps"]),
     ("diagnose", &["domain", "error", "plan", "ports"]),
+    ("discover", &["domain", "error", "plan", "ports"]),
     ("render", &["adapters", "domain", "error", "event", "manifest"]),
     // The edges: the world, the sandbox, and people.
     ("adapters", &["domain", "error", "event", "ports"]),
@@ -37,6 +38,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "cli",
             "context",
             "diagnose",
+            "discover",
             "domain",
             "engine",
             "error",

@@ -69,6 +69,7 @@ async fn ours(manifest: &Manifest, kubeconfig: &Path) {
         facts,
         hosts: HostKeys::pinned([]).unwrap(),
         bundle: None,
+        recovery: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,

@@ -1,10 +1,14 @@
-// Package assets holds the files inside the engine: Argo CD's own manifests and kwok's own stages, which cmd/build
-// copies out of their modules and checks (they are not under version control), and the stages that are ours.
+// Package assets holds the files inside the engine: Argo CD's own manifests, kwok's own stages and the chart of Sealed
+// Secrets, which cmd/build copies out of their modules and checks (they are not under version control), and the stages
+// that are ours.
 package assets
 
-import "embed"
+import (
+	"embed"
+	"io/fs"
+)
 
-//go:embed argocd kwok stages
+//go:embed argocd kwok stages stand-ins all:sealed-secrets
 var files embed.FS
 
 // ArgoCDManifest returns Argo CD's install manifest to the byte; ha asks for the highly available one.
@@ -19,6 +23,12 @@ func ArgoCDManifest(ha bool) ([]byte, error) {
 func GitVerifyWrapper() ([]byte, error) {
 	return files.ReadFile("argocd/git-verify-wrapper.sh")
 }
+
+// SealedSecretsChart returns the Helm chart of Sealed Secrets, without what only people read.
+func SealedSecretsChart() (fs.FS, error) { return fs.Sub(files, "sealed-secrets") }
+
+// StandIns returns the folder of stages for controllers that cannot run in a sandbox.
+func StandIns() (fs.FS, error) { return fs.Sub(files, "stand-ins") }
 
 // Stages returns the configuration of kwok: every stage, as one stream of YAML documents.
 func Stages() ([]byte, error) {

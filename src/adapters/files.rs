@@ -62,6 +62,16 @@ pub fn read_file(root: &Path, path: &RepositoryPath) -> Result<Option<Vec<u8>>> 
 /// Writes a file unless it has this content already, and says whether it wrote: into a temporary file in the same folder, which then takes
 /// its name. Folders are made as needed.
 pub fn write_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
+    write_with_mode(root, path, content, 0o644)
+}
+
+/// Writes a file as [`write_file`] does, for its owner's eyes alone.
+pub fn write_own_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
+    write_with_mode(root, path, content, 0o600)
+}
+
+#[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix has modes"))]
+fn write_with_mode(root: &Path, path: &RepositoryPath, content: &[u8], mode: u32) -> Result<bool> {
     if read_file(root, path)?.as_deref() == Some(content) {
         return Ok(false);
     }
@@ -73,8 +83,8 @@ pub fn write_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        // A temporary file is for its owner alone; what goes to Git is for everyone.
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(cannot)?;
+        // A temporary file is for its owner alone; most of what goes to Git is for everyone.
+        file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(cannot)?;
     }
     file.as_file().sync_data().map_err(cannot)?;
     file.persist(absolute(root, path)).map_err(|error| cannot(error.error))?;

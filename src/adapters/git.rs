@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use tokio::sync::OnceCell;
+
 use self::agent::Agent;
 pub use self::remote::GitRemote;
 pub use self::worktree::GitWorktree;
@@ -104,8 +106,13 @@ fn complaint(output: &Output) -> String {
     }
 }
 
-/// Refuses a `git` that does not know the settings that keep a clone's programs from running.
+/// Refuses a `git` that does not know the settings that keep a clone's programs from running. Asks once in the life of the process.
 async fn require_git() -> Result<(), GitError> {
+    static GOOD: OnceCell<()> = OnceCell::const_new();
+    GOOD.get_or_try_init(check_git).await.copied()
+}
+
+async fn check_git() -> Result<(), GitError> {
     let output = run(Program::new("git").args(["version"]), |output| GitError::Program(complaint(output))).await?;
     let text = String::from_utf8_lossy(&output);
     match version(&text) {

@@ -41,6 +41,15 @@ pub struct Arguments {
     /// Take Argo CD's manifest from the sandbox's engine instead of its release's address
     #[arg(long, env = "GITOPS_BOOTSTRAP_OFFLINE", value_parser = FalseyValueParser::new(), help_heading = "Argo CD")]
     pub offline: bool,
+    /// Create the repository at the forge, private; one that is there and empty, or that has this fleet, is taken as it is
+    #[arg(long, env = "GITOPS_BOOTSTRAP_CREATE_REPOSITORY", value_parser = FalseyValueParser::new(), help_heading = "Forge")]
+    pub create_repository: bool,
+    /// Commit the new fleet, and push it with your own Git access
+    #[arg(long, env = "GITOPS_BOOTSTRAP_PUSH", value_parser = FalseyValueParser::new(), help_heading = "Forge")]
+    pub push: bool,
+    /// File with the forge's token; by default GITHUB_TOKEN, GH_TOKEN or `gh auth token` is used, or it is asked for
+    #[arg(long, value_name = "FILE", env = "GITOPS_BOOTSTRAP_TOKEN_FILE", help_heading = "Forge")]
+    pub token_file: Option<PathBuf>,
     /// Base address of the forge's REST API, for GitHub Enterprise
     #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", value_parser = api, help_heading = "Forge")]
     pub forge_api: Option<String>,

@@ -14,6 +14,15 @@ pub struct Arguments {
     /// Where to and within which bounds.
     #[command(flatten)]
     pub run: super::run::Run,
+    /// File with the bundle; by default that of the commit is used
+    #[arg(long, value_name = "FILE", help_heading = "Bundle")]
+    pub bundle: Option<PathBuf>,
+    /// What opens the bundle.
+    #[command(flatten)]
+    pub identities: super::identities::Identities,
+    /// Recover without the bundle: what is in it is lost
+    #[arg(long, conflicts_with_all = ["bundle", "files", "passphrase_file"], help_heading = "Bundle")]
+    pub without_bundle: bool,
     /// Folder to write the evidence to: recovery-CLUSTER.md and recovery-CLUSTER.json
     #[arg(long, value_name = "FOLDER", help_heading = "Recovery")]
     pub report: Option<PathBuf>,

@@ -23,7 +23,7 @@ use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
-use crate::steps::key_verify::head_by_stored_key;
+use crate::steps::key_verify::by_stored_key;
 use crate::steps::world::Credential;
 
 /// The first event of a run.
@@ -69,9 +69,8 @@ pub(super) async fn remote_head(
     head.ok().flatten()
 }
 
-/// Compares the clone with what the remote serves, and notes the commit that the cluster will end up at. `head` is what the person's own access has
-/// shown; where it could not, the deploy key that the cluster has and the forge's API are asked. If nothing can tell yet, the clone is compared once the
-/// deploy key works.
+/// Compares the clone with what the remote serves, and notes the commit that the cluster will end up at. If nothing could tell yet (`head` is none), the
+/// clone is compared once the deploy key works.
 pub(super) async fn compare_clone(
     world: &World,
     worktree: Arc<dyn Worktree>,
@@ -80,10 +79,6 @@ pub(super) async fn compare_clone(
     named: Option<&Commit>,
     context: &Context,
 ) -> Result<()> {
-    let head = match head {
-        Some(head) => Some(head),
-        None => head_by_other_access(world).await?,
-    };
     let clone = preflight::clone_of(worktree, fleet);
     let commit = preflight::check_clone(&clone, fleet, head.as_ref(), named).await?;
     if head.is_none() && named.is_none() {
@@ -97,8 +92,8 @@ pub(super) async fn compare_clone(
 }
 
 /// The commit that the remote serves, asked with the deploy key that the cluster has, or else by the forge's API with the token; none if neither can tell.
-async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
-    if let Some(head) = head_by_stored_key(world).await? {
+pub(super) async fn head_by_other_access(world: &World) -> Result<Option<Commit>> {
+    if let Some(head) = by_stored_key(world).await?.head {
         return Ok(Some(head));
     }
     let Some(forge) = &world.forge else { return Ok(None) };

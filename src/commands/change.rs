@@ -81,6 +81,7 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
         facts,
         hosts,
         bundle: None,
+        recovery: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: flags.wait,

@@ -50,7 +50,7 @@ async fn named_sandbox(target: &Target, context: &Context) -> Result<Sandbox> {
 
 /// Where Argo CD is opened in the sandbox that the flags name, once it runs there.
 pub async fn argocd_url(target: &Target, context: &Context) -> Result<Option<String>> {
-    Ok(sandbox_running(target, context).await?.and_then(|state| state.argocd).map(|argocd| argocd.url))
+    Ok(named_sandbox(target, context).await?.argocd_url())
 }
 
 /// Connects to the cluster that the flags name, for verbs that only look: a sandbox must be running.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Context;
 use super::ask::ask;
 use super::bootstrap::{
-    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote_head, started, tell_facts, with_way_on, without_token,
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
@@ -25,7 +25,6 @@ use crate::error::{Failure, Result};
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::cluster::ClusterFacts;
 use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
@@ -152,20 +151,7 @@ async fn check(
         return Err(without_token(&arguments.run, declaration, &tree.repository));
     }
 
-    let facts = async {
-        let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
-        tokio::try_join!(preflight::check_trees(cluster, tree), preflight::check_rights(cluster, tree))?;
-        Ok::<ClusterFacts, Failure>(facts)
-    };
-    let forge_check = async {
-        match &forge {
-            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
-            None => Ok(()),
-        }
-    };
-    let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
-    let remote_head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
-    let (facts, (), (), head) = tokio::try_join!(facts, forge_check, host_keys, async { Ok(remote_head.await) })?;
+    let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
     tell_facts(&facts, tree.commit.short(), context);
 
     let wanted = Wanted {
@@ -175,6 +161,7 @@ async fn check(
         facts,
         hosts,
         bundle: None,
+        recovery: None,
         take_ownership: arguments.run.take_ownership,
         fix_key: arguments.run.fix_key,
         wait_for_lock: arguments.run.wait,
@@ -192,6 +179,19 @@ async fn check(
         Arc::new(faults(&arguments.run)?),
         wanted,
     );
+    let forge_check = async {
+        match &world.forge {
+            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
+            None => Ok(()),
+        }
+    };
+    let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
+    let ((), (), (), head) = tokio::try_join!(
+        preflight::check_trees(cluster, tree),
+        preflight::check_rights(cluster, tree),
+        forge_check,
+        preflight::head_of_remote(&world, own_key.as_ref()),
+    )?;
     compare_clone(&world, worktree, &fleet, head, arguments.run.commit.as_ref(), context).await?;
     Ok(world)
 }

@@ -1,10 +1,13 @@
 //! `new`.
 
+mod publish;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
+use self::publish::{Publication, Published, Wishes, ask_wishes};
 use super::Context;
 use super::ask::ask;
 use super::render::{declared, render};
@@ -16,6 +19,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::manifest::scaffold::{self, ARGOCD_VERSION, Choices, INSTALL_MANIFEST};
 use crate::sandbox::engine;
+use crate::steps::world::interrupted;
 
 /// The clusters of a new fleet if none are named.
 const CLUSTERS: [&str; 2] = ["staging", "production"];
@@ -49,9 +53,23 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
         (false, false) => Existing::Refuse,
     };
     let before = declared(&folder)?;
-    let choices = choose(arguments, before.as_ref(), &folder, context).await?;
-    let written = scaffold(&folder, &choices, existing, context).await?;
-    report(&folder, &choices, &written, context);
+    let asking = context.environment.interactive && !context.global.yes && before.is_none();
+    let wishes = Wishes { create: arguments.create_repository, push: arguments.push };
+    let token_file = arguments.token_file.clone();
+    let choices = choose(arguments, before.as_ref(), asking, &folder, context).await?;
+    let repository = &choices.repository;
+    let wishes = if asking { ask_wishes(wishes, repository, context).await? } else { wishes };
+    let work = async {
+        let publication = Publication::prepare(wishes.clone(), repository, &folder, token_file.as_deref(), context).await?;
+        let written = scaffold(&folder, &choices, existing, context).await?;
+        Ok::<_, Failure>((written, publication.carry_out().await?))
+    };
+    let (written, published) = tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => return Err(interrupted().hint("run the same command again: it goes on from here")),
+        done = work => done?,
+    };
+    report(&folder, &choices, &written, &published, context);
     Ok(())
 }
 
@@ -158,8 +176,7 @@ pub async fn install_manifest(
 }
 
 /// Puts together flags, what `gitops.yaml` says already, answers and defaults, in this order.
-async fn choose(arguments: Arguments, before: Option<&Declaration>, folder: &Path, context: &Context) -> Result<Choices> {
-    let asking = context.environment.interactive && !context.global.yes && before.is_none();
+async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool, folder: &Path, context: &Context) -> Result<Choices> {
     // Read here and not by the command line's parser, which would repeat the whole text: an address may hold a password.
     let named = arguments.repository.map(|text| text.parse()).transpose();
     let named: Option<RepositoryUrl> = named.map_err(|error| Failure::usage(format!("`--repository` is {error}")))?;
@@ -306,7 +323,7 @@ fn text(content: Vec<u8>, origin: &str) -> Result<String> {
     String::from_utf8(content).map_err(|_| Failure::new(Kind::Unverified, format!("Argo CD's manifest from {origin} is not text")))
 }
 
-fn report(folder: &Path, choices: &Choices, written: &Written, context: &Context) {
+fn report(folder: &Path, choices: &Choices, written: &Written, published: &Published, context: &Context) {
     let shown = shown_folder(folder, &context.environment.folder);
     context.events.send(Event::Fact { name: "fleet", text: folder.display().to_string() });
     let nothing = written.written.is_empty();
@@ -321,7 +338,9 @@ fn report(folder: &Path, choices: &Choices, written: &Written, context: &Context
     let cluster = choices.first_cluster();
     let go = shown.map(|folder| format!("cd {folder} && ")).unwrap_or_default();
     let bootstrap = format!("gitops-bootstrap init {cluster}");
-    let next = if !folder.join(".git").exists() {
+    let next = if published.pushed.is_some() {
+        vec![go + &bootstrap]
+    } else if !folder.join(".git").exists() {
         let (branch, url) = (&choices.repository.branch, &choices.repository.url);
         vec![
             format!("{go}git init -b {branch} && git add . && git commit -m 'fleet: first version'"),
@@ -338,6 +357,7 @@ fn report(folder: &Path, choices: &Choices, written: &Written, context: &Context
     }
     let result = serde_json::json!({
         "folder": folder, "written": written.written, "unchanged": written.unchanged, "argocd": choices.argocd, "clusters": choices.clusters,
+        "published": published,
     });
     context.events.send(Event::Finished { result });
 }

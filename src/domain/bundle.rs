@@ -30,7 +30,7 @@ pub struct Entry {
 }
 
 /// Why a Secret is part of the root of trust.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Why {
     /// By it Argo CD gets into a repository.
@@ -128,6 +128,7 @@ impl Bundle {
             let secret = &entry.object;
             let url = || secret.text("url").and_then(|url| url.parse::<RepositoryUrl>().ok());
             entry.why == Why::Repository
+                && secret.labels.get("argocd.argoproj.io/secret-type").is_some_and(|kind| kind == "repository")
                 && url().is_some_and(|url| url.normalised() == wanted)
                 && secret.text("project").is_none_or(str::is_empty)
                 && secret.text("sshPrivateKey").is_some_and(|key| !key.trim().is_empty())
@@ -141,8 +142,8 @@ impl Bundle {
 }
 
 /// What is readable beside a bundle: it names all and tells nothing.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Index {
     /// The version of this format.
     pub version: u32,
@@ -161,8 +162,8 @@ pub struct Index {
 }
 
 /// What an index tells of a Secret.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct IndexEntry {
     /// Its namespace.
     pub namespace: String,
@@ -177,7 +178,7 @@ pub struct IndexEntry {
     pub why: Why,
     /// HMAC-SHA-256 of its content, in lower-case hexadecimal digits, under a key that only the cluster and the bundle have; absent where there is no such key.
     /// A plain hash would let everybody who reads the repository try passwords against it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac_sha256: Option<String>,
 }
 

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{ClusterName, Identity, RepositoryPath, RepositoryUrl};
+use super::secret::SecretName;
+use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -26,6 +27,49 @@ pub struct Declaration {
     /// The age recipients (X25519 or ssh-ed25519) for which bundles are encrypted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
+    /// What belongs into the bundles beyond what is found by itself.
+    #[serde(skip_serializing_if = "RootOfTrust::is_empty")]
+    pub root_of_trust: RootOfTrust,
+    /// How a cluster is recovered.
+    #[serde(skip_serializing_if = "Recovery::is_default")]
+    pub recovery: Recovery,
+}
+
+/// What belongs into the bundles beyond what is found by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RootOfTrust {
+    /// Secrets by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
+    /// Secrets with the age keys by which SOPS files are decrypted, where they are not in Argo CD's namespace.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sops_keys: Vec<SecretName>,
+    /// Whether certificates with their keys are in (type `kubernetes.io/tls`).
+    pub tls: bool,
+    /// Whether the accounts at certificate authorities are in, with the other Secrets that cert-manager's ACME issuers name.
+    pub acme: bool,
+}
+
+impl RootOfTrust {
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// How a cluster is recovered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Recovery {
+    /// What holds the services back, beside the health of the infrastructure.
+    pub gates: Vec<Gate>,
+}
+
+impl Recovery {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where the fleet repository is, and how it is laid out.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,8 +15,65 @@ use super::{Object, ObjectRef};
 /// record, and the last says where a restored Secret came from.
 const LEFT_OUT: [&str; 3] = ["kubectl.kubernetes.io/last-applied-configuration", "argocd.argoproj.io/tracking-id", RESTORED_ANNOTATION];
 
+/// The prefixes of labels by which controllers find their Secrets.
+const CONTROLLERS: [&str; 2] = ["argocd.argoproj.io/", "sealedsecrets.bitnami.com/"];
+
 /// The annotation of a Secret that was restored from a bundle: when that bundle was made.
 pub const RESTORED_ANNOTATION: &str = "gitops-bootstrap/restored-from-bundle";
+
+/// Which Secret: `namespace/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretName {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// A text that does not say which Secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not name a Secret: write it as `NAMESPACE/NAME`")]
+pub struct InvalidSecretName(String);
+
+impl SecretName {
+    /// The Secret `name` in `namespace`.
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// Which object it is.
+    pub fn reference(&self) -> ObjectRef {
+        ObjectRef::namespaced("v1", "Secret", &self.namespace, &self.name)
+    }
+}
+
+impl FromStr for SecretName {
+    type Err = InvalidSecretName;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // RFC 1123, as the API server checks it.
+        let valid = |part: &str, most: usize, dots: bool| {
+            let character = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || dots && byte == b'.';
+            !part.is_empty() && part.len() <= most && part.bytes().all(character) && !part.starts_with('-') && !part.ends_with('-')
+        };
+        match text.split_once('/') {
+            Some((namespace, name)) if valid(namespace, 63, false) && valid(name, 253, true) => Ok(Self::new(namespace, name)),
+            _ => Err(InvalidSecretName(text.escape_default().to_string())),
+        }
+    }
+}
+
+impl fmt::Display for SecretName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl serde::Serialize for SecretName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
 
 /// A Secret of the core group. [`fmt::Debug`] shows the names of its keys and none of the values.
 #[derive(Clone)]
@@ -32,7 +90,8 @@ pub struct Secret {
     pub annotations: BTreeMap<String, String>,
     /// `immutable`.
     pub immutable: bool,
-    data: BTreeMap<String, SecretSlice<u8>>,
+    /// The values, decoded.
+    pub data: BTreeMap<String, SecretSlice<u8>>,
 }
 
 /// An object that is not a Secret that can be read. It quotes no value.
@@ -78,9 +137,20 @@ impl Secret {
         })
     }
 
+    /// Which Secret this is.
+    pub fn full_name(&self) -> SecretName {
+        SecretName::new(&self.namespace, &self.name)
+    }
+
     /// Which object this is.
     pub fn reference(&self) -> ObjectRef {
-        ObjectRef::namespaced("v1", "Secret", &self.namespace, &self.name)
+        self.full_name().reference()
+    }
+
+    /// The labels by which controllers find the Secret; without them it is there and does nothing.
+    pub fn labels_of_controllers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let labels = self.labels.iter().map(|(label, value)| (label.as_str(), value.as_str()));
+        labels.filter(|(label, _)| CONTROLLERS.iter().any(|prefix| label.starts_with(prefix)))
     }
 
     /// The names of the values, in order.

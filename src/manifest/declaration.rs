@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Repository, api_fault, branch_fault, default_branch, default_rendered, default_source,
-    release_fault,
+    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault, default_branch,
+    default_rendered, default_source, release_fault,
 };
-use crate::domain::{ClusterName, HostKey, Identity, PublicKey, RepositoryPath};
+use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, duration};
 use crate::error::{Failure, Result};
 
 /// The name of the file.
@@ -17,7 +17,8 @@ pub const FILE: &str = "gitops.yaml";
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {
     let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
-    let top = Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients"])?;
+    let top =
+        Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "rootOfTrust", "recovery"])?;
     let version = top.required("version")?;
     if version.integer()? != i64::from(FORMAT) {
         return Err(version
@@ -30,7 +31,20 @@ pub fn parse(text: &str, path: &str) -> Result<Declaration> {
         argocd: argocd(&top.required("argocd")?)?,
         clusters: clusters(&top.required("clusters")?)?,
         recipients: recipients(&top)?,
+        root_of_trust: root_of_trust(&top)?,
+        recovery: recovery(&top)?,
     })
+}
+
+fn root_of_trust(top: &Fields<'_>) -> Result<RootOfTrust> {
+    let Some(field) = top.optional("rootOfTrust") else { return Ok(RootOfTrust::default()) };
+    let fields = field.fields(&["secrets", "sopsKeys", "tls", "acme"])?;
+    let names = |key| match fields.optional(key) {
+        Some(field) => field.list()?.iter().map(Field::parse).collect(),
+        None => Ok(Vec::new()),
+    };
+    let switch = |key| fields.optional(key).map_or(Ok(false), |field| field.boolean());
+    Ok(RootOfTrust { secrets: names("secrets")?, sops_keys: names("sopsKeys")?, tls: switch("tls")?, acme: switch("acme")? })
 }
 
 fn repository(field: &Field<'_>) -> Result<Repository> {
@@ -152,6 +166,57 @@ fn recipients(top: &Fields<'_>) -> Result<Vec<String>> {
         recipients.push(text.to_owned());
     }
     Ok(recipients)
+}
+
+fn recovery(top: &Fields<'_>) -> Result<Recovery> {
+    let Some(field) = top.optional("recovery") else { return Ok(Recovery::default()) };
+    let Some(gates) = field.fields(&["gates"])?.optional("gates") else { return Ok(Recovery::default()) };
+    Ok(Recovery { gates: gates.list()?.iter().map(gate).collect::<Result<_>>()? })
+}
+
+/// One of three forms, told apart by its first key.
+fn gate(field: &Field<'_>) -> Result<Gate> {
+    const KINDS: [&str; 3] = ["claims", "resource", "command"];
+    let fields = field.fields(&["claims", "resource", "condition", "command", "timeout"])?;
+    let mut kinds = KINDS.into_iter().filter_map(|kind| Some((kind, fields.optional(kind)?)));
+    let (Some((kind, value)), None) = (kinds.next(), kinds.next()) else {
+        return Err(field.fault("a gate is one of `claims`, `resource` and `command`"));
+    };
+    let foreign = |key: &str, owner: &str| match fields.optional(key).filter(|_| kind != owner) {
+        Some(found) => Err(found.fault(format_args!("`{key}` belongs to a `{owner}`"))),
+        None => Ok(()),
+    };
+    foreign("condition", "resource")?;
+    foreign("timeout", "command")?;
+    match kind {
+        "claims" => Ok(Gate::Claims { namespace: filled(&value)?.to_owned() }),
+        "resource" => {
+            let condition = fields.optional("condition").map(|field| filled(&field)).transpose()?.unwrap_or(Gate::CONDITION);
+            Ok(Gate::Condition { object: object(&value)?, condition: condition.to_owned() })
+        }
+        _ => {
+            let arguments: Vec<String> = value.list()?.iter().map(|item| item.text().map(str::to_owned)).collect::<Result<_>>()?;
+            if arguments.first().is_none_or(String::is_empty) {
+                return Err(value.fault("`command` names no program").hint("write it as a list: `command: [./restored.sh, --all]`"));
+            }
+            let limit = match fields.optional("timeout") {
+                Some(field) => duration::parse(field.text()?).map_err(|error| field.fault(error))?,
+                None => Gate::COMMAND_LIMIT,
+            };
+            Ok(Gate::Command { arguments, limit })
+        }
+    }
+}
+
+fn object(field: &Field<'_>) -> Result<ObjectRef> {
+    let fields = field.fields(&["apiVersion", "kind", "namespace", "name"])?;
+    let text = |key: &str| filled(&fields.required(key)?).map(str::to_owned);
+    let namespace = fields.optional("namespace").map(|field| filled(&field).map(str::to_owned)).transpose()?;
+    Ok(ObjectRef { resource: Resource { api_version: text("apiVersion")?, kind: text("kind")? }, namespace, name: text("name")? })
+}
+
+fn filled<'a>(field: &Field<'a>) -> Result<&'a str> {
+    Some(field.text()?).filter(|text| !text.is_empty()).ok_or_else(|| field.fault("this is empty"))
 }
 
 fn digest(field: &Field<'_>, name: &str) -> Result<String> {

@@ -27,6 +27,8 @@ const MOST_FILES: usize = 100_000;
 pub struct Reading {
     /// The tree.
     pub tree: Tree,
+    /// All objects in the files of the cluster.
+    pub objects: Vec<Rendered>,
     /// What does not keep it from booting: full sentences that start with the file, without any secret value.
     pub warnings: Vec<String>,
 }
@@ -96,7 +98,7 @@ pub fn read(
         argocd,
         paths: paths.into_iter().collect(),
     };
-    Ok(Reading { tree, warnings })
+    Ok(Reading { tree, objects: contents.all(), warnings })
 }
 
 /// The parsed files of one cluster.
@@ -149,6 +151,14 @@ impl<'a> Contents<'a> {
             Some(Rendered { path: (*path).clone(), object })
         });
         objects.collect()
+    }
+
+    /// All objects; what is none, such as a values file, is left out.
+    fn all(&self) -> Vec<Rendered> {
+        let object = |(path, document): &(&RepositoryPath, Located<Value>)| {
+            Some(Rendered { path: (*path).clone(), object: Object::new(document.value.clone()).ok()? })
+        };
+        self.documents.iter().filter_map(object).collect()
     }
 
     /// The objects in a folder, in the order of their files.

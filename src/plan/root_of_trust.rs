@@ -3,9 +3,6 @@
 use crate::domain::secret::{RESTORED_ANNOTATION, Secret};
 use crate::domain::{Object, ObjectRef};
 
-/// Labels by which controllers find their Secrets; without them a Secret is there and does nothing.
-const FOUND_BY: [&str; 2] = ["argocd.argoproj.io/", "sealedsecrets.bitnami.com/"];
-
 /// How a Secret of the bundle stands to the one in the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -37,8 +34,8 @@ pub fn compare(wanted: &Secret, live: Option<&Object>) -> Standing {
             Some(_) => {}
         }
     }
-    let labels = wanted.labels.keys().filter(|label| FOUND_BY.iter().any(|prefix| label.starts_with(prefix)));
-    missing.extend(labels.filter(|label| !live.labels.contains_key(*label)).map(|label| format!("label {label}")));
+    let labels = wanted.labels_of_controllers().filter(|(label, _)| !live.labels.contains_key(*label));
+    missing.extend(labels.map(|(label, _)| format!("label {label}")));
     let ours = object.annotation(RESTORED_ANNOTATION).is_some() || object.label("app.kubernetes.io/managed-by") == Some("gitops-bootstrap");
     match (different.is_empty(), missing.is_empty(), ours) {
         (true, true, _) => Standing::Same,

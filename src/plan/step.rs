@@ -10,6 +10,8 @@ pub enum StepId {
     Ns,
     /// The lock against a second run.
     Lease,
+    /// The record that a recovery has begun.
+    Record,
     /// The Secrets of the bundle.
     RootOfTrust,
     /// The repository Secret with the deploy key.
@@ -28,10 +30,16 @@ pub enum StepId {
     Rollout,
     /// The AppProjects.
     Projects,
+    /// The app-of-apps that come before the services.
+    Infrastructure,
+    /// What has to hold before the services come.
+    Gates,
     /// The root app-of-apps.
     RootApp,
     /// The whole tree, Synced and Healthy.
     Converge,
+    /// The deploy keys of the cluster that is gone.
+    PruneKeys,
     /// The record of the bootstrap in the cluster.
     Marker,
     /// The lock, given back.
@@ -47,7 +55,7 @@ pub enum StepId {
     /// The record of the rotation, gone.
     Settle,
     /// What must stay, written down before anything goes.
-    Record,
+    Census,
     /// Argo CD's workloads, stopped.
     Stop,
     /// Argo CD's finalizers, taken off.
@@ -86,7 +94,27 @@ impl StepId {
     ];
 
     /// All steps of `recover`, in their order.
-    pub const RECOVER: [Self; 14] = Self::INIT;
+    pub const RECOVER: [Self; 19] = [
+        Self::Ns,
+        Self::Lease,
+        Self::Record,
+        Self::RootOfTrust,
+        Self::SecretCreate,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::Crds,
+        Self::Install,
+        Self::KnownHosts,
+        Self::Rollout,
+        Self::Projects,
+        Self::Infrastructure,
+        Self::Gates,
+        Self::RootApp,
+        Self::Converge,
+        Self::PruneKeys,
+        Self::Marker,
+        Self::Release,
+    ];
 
     /// All steps of `rotate-key`, in their order: the old key is removed when the new one is proven.
     pub const ROTATE: [Self; 9] = [
@@ -117,7 +145,7 @@ impl StepId {
     /// All steps of `detach`, in their order.
     pub const DETACH: [Self; 11] = [
         Self::Lease,
-        Self::Record,
+        Self::Census,
         Self::Stop,
         Self::Finalizers,
         Self::Applications,
@@ -131,7 +159,7 @@ impl StepId {
 
     /// Whether looking at this step finds what looking at the ones after it needs.
     pub const fn informs_others(self) -> bool {
-        matches!(self, Self::SecretCreate | Self::NextKey | Self::Record)
+        matches!(self, Self::SecretCreate | Self::NextKey | Self::Census)
     }
 
     /// The id as people see it.
@@ -139,6 +167,7 @@ impl StepId {
         match self {
             Self::Ns => "ns",
             Self::Lease => "lease",
+            Self::Record => "record",
             Self::RootOfTrust => "root-of-trust",
             Self::SecretCreate => "secret-create",
             Self::KeyRegister => "key-register",
@@ -148,8 +177,11 @@ impl StepId {
             Self::KnownHosts => "known-hosts",
             Self::Rollout => "rollout",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure",
+            Self::Gates => "gates",
             Self::RootApp => "root-app",
             Self::Converge => "converge",
+            Self::PruneKeys => "prune-keys",
             Self::Marker => "marker",
             Self::Release => "release",
             Self::NextKey => "next-key",
@@ -157,7 +189,7 @@ impl StepId {
             Self::Fetch => "fetch",
             Self::OldKey => "old-key",
             Self::Settle => "settle",
-            Self::Record => "record",
+            Self::Census => "census",
             Self::Stop => "stop",
             Self::Finalizers => "finalizers",
             Self::Applications => "applications",
@@ -174,6 +206,7 @@ impl StepId {
         match self {
             Self::Ns => "namespace argocd",
             Self::Lease => "lock against a second run",
+            Self::Record => "record that a recovery has begun",
             Self::RootOfTrust => "root of trust from the bundle",
             Self::SecretCreate => "repository Secret with a deploy key",
             Self::KeyRegister => "deploy key at the forge",
@@ -183,8 +216,11 @@ impl StepId {
             Self::KnownHosts => "the forge's host keys",
             Self::Rollout => "Argo CD's workloads are running",
             Self::Projects => "projects",
+            Self::Infrastructure => "infrastructure, before the services",
+            Self::Gates => "what has to hold before the services come",
             Self::RootApp => "root app-of-apps",
             Self::Converge => "everything Synced and Healthy",
+            Self::PruneKeys => "deploy keys of the cluster that is gone",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
             Self::NextKey => "the next key, in waiting",
@@ -192,7 +228,7 @@ impl StepId {
             Self::Fetch => "Argo CD opens the repository with it",
             Self::OldKey => "the old key is gone from the forge",
             Self::Settle => "the rotation is over",
-            Self::Record => "what stays, written down",
+            Self::Census => "what stays, written down",
             Self::Stop => "Argo CD's workloads are stopped",
             Self::Finalizers => "Argo CD's finalizers are taken off",
             Self::Applications => "Applications and projects are gone",

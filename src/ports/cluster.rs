@@ -24,7 +24,7 @@ pub trait Cluster: Send + Sync {
     /// Reads an object; none if it is not there, or if its kind is not served.
     async fn get(&self, object: &ObjectRef) -> Result<Option<Object>, ClusterError>;
 
-    /// Reads all objects of a kind, in one namespace or in all, that have all `labels` (`key=value,...`).
+    /// Reads all objects of a kind, in one namespace or in all, that have all `labels` (`key=value`, or `key` for any value, with commas between).
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError>;
 
     /// Creates an object; [`ClusterError::AlreadyExists`] if there is one of that name. It may be our own, if the answer to an earlier attempt

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::refused;
 use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
-use crate::domain::{ClusterName, Declaration, Object, RepositoryUrl};
+use crate::domain::{ClusterName, Declaration, Identity, Object, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::ports::Cluster;
 use crate::ports::cluster::ClusterFacts;
@@ -21,35 +21,64 @@ pub async fn check_cluster(
     declaration: Option<&Declaration>,
     tree: &Tree,
 ) -> Result<ClusterFacts> {
-    let facts = cluster.facts().await?;
-    if facts.version < OLDEST {
-        return Err(refused(format!("{} is Kubernetes {}", facts.context, facts.git_version))
-            .because(format!("the oldest version that is supported is {}.{}", OLDEST.0, OLDEST.1))
-            .hint("update the cluster first"));
-    }
-    let pinned = declaration.and_then(|declaration| declaration.clusters.get(name)?.identity.as_ref());
-    if let Some(pinned) = pinned
-        && (pinned.kube_system_uid != facts.identity.kube_system_uid
-            || pinned.ca_sha256.is_some() && pinned.ca_sha256 != facts.identity.ca_sha256)
-    {
-        return Err(refused(format!("the context `{}` is not the cluster `{name}`", facts.context))
-            .because(format!("gitops.yaml pins `{name}` to {pinned}"))
-            .because(format!("the context leads to {}", facts.identity))
-            .hint("choose the right context with `--context`; if the cluster was made anew, correct `identity` in gitops.yaml"));
-    }
+    let facts = supported(cluster).await?;
+    check_pin(&facts, name, declaration)?;
     if let Some(marker) = cluster.get(&marker::reference()).await? {
         check_marker(&marker, name, tree, &facts)?;
     }
     Ok(facts)
 }
 
-fn check_marker(marker: &Object, name: &ClusterName, tree: &Tree, facts: &ClusterFacts) -> Result<()> {
-    let says = |field: &str| marker.text(&format!("/data/{field}"));
-    if let Some(other) = says("cluster").filter(|other| *other != name.as_str()) {
+/// Checks that the cluster is the one that bears the name, by what gitops.yaml pins and by the cluster's own record, and returns what is known of it.
+pub async fn check_identity(cluster: &dyn Cluster, name: &ClusterName, declaration: Option<&Declaration>) -> Result<ClusterFacts> {
+    let facts = cluster.facts().await?;
+    check_pin(&facts, name, declaration)?;
+    if let Some(marker) = cluster.get(&marker::reference()).await? {
+        check_name(&marker, name, &facts)?;
+    }
+    Ok(facts)
+}
+
+fn check_pin(facts: &ClusterFacts, name: &ClusterName, declaration: Option<&Declaration>) -> Result<()> {
+    let pinned = declaration.and_then(|declaration| declaration.clusters.get(name)?.identity.as_ref());
+    if let Some(pinned) = pinned.filter(|pinned| !is_pinned(pinned, &facts.identity)) {
+        return Err(refused(format!("the context `{}` is not the cluster `{name}`", facts.context))
+            .because(format!("gitops.yaml pins `{name}` to {pinned}"))
+            .because(format!("the context leads to {}", facts.identity))
+            .hint("choose the right context with `--context`; if the cluster was made anew, correct `identity` in gitops.yaml"));
+    }
+    Ok(())
+}
+
+/// What is known of a cluster that is new enough.
+pub(super) async fn supported(cluster: &dyn Cluster) -> Result<ClusterFacts> {
+    let facts = cluster.facts().await?;
+    if facts.version < OLDEST {
+        return Err(refused(format!("{} is Kubernetes {}", facts.context, facts.git_version))
+            .because(format!("the oldest version that is supported is {}.{}", OLDEST.0, OLDEST.1))
+            .hint("update the cluster first"));
+    }
+    Ok(facts)
+}
+
+/// Whether an identity is the one that is pinned; a pin may leave the certificate open.
+pub(super) fn is_pinned(pinned: &Identity, identity: &Identity) -> bool {
+    pinned.kube_system_uid == identity.kube_system_uid && (pinned.ca_sha256.is_none() || pinned.ca_sha256 == identity.ca_sha256)
+}
+
+fn check_name(marker: &Object, name: &ClusterName, facts: &ClusterFacts) -> Result<()> {
+    if let Some(other) = marker.text("/data/cluster").filter(|other| *other != name.as_str()) {
         return Err(refused(format!("the context `{}` leads to the cluster `{other}`, not to `{name}`", facts.context))
             .because(format!("its record ({}) says `{other}`; it is {}", marker::reference(), facts.identity))
             .hint(format!("choose the right context with `--context`, or run `gitops-bootstrap init {other}`")));
     }
+    Ok(())
+}
+
+/// Refuses a cluster whose record names another cluster, another repository or a newer tool.
+pub(super) fn check_marker(marker: &Object, name: &ClusterName, tree: &Tree, facts: &ClusterFacts) -> Result<()> {
+    check_name(marker, name, facts)?;
+    let says = |field: &str| marker.text(&format!("/data/{field}"));
     if let Some(other) =
         says("repository").and_then(|url| url.parse::<RepositoryUrl>().ok()).filter(|other| !other.is_same_repository(&tree.repository))
     {

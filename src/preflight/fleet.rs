@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::{UNCHANGED, refused};
+use crate::domain::declaration::default_rendered;
 use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
 use crate::error::{Failure, Result};
 use crate::manifest::tree::Reading;
 use crate::manifest::{declaration, tree};
 use crate::ports::Worktree;
-use crate::ports::git::WorktreeFacts;
+use crate::ports::git::{File, GitError, WorktreeFacts};
 use crate::steps::fleet_clone::{FleetClone, listed};
 
 /// The file that declares the fleet.
@@ -21,6 +22,8 @@ pub struct Fleet {
     pub declaration: Option<Declaration>,
     /// The tree of the cluster.
     pub reading: Reading,
+    /// The files of the cluster, as the commit has them.
+    pub files: Vec<File>,
     /// The clone.
     pub clone: WorktreeFacts,
     /// The folder of the cluster's rendered files.
@@ -32,8 +35,15 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
     let clone = worktree.facts().await?;
     let commit = commit.unwrap_or(&clone.head);
     let file: RepositoryPath = DECLARATION.parse().map_err(|_| Failure::bug("a constant path"))?;
-    let found = worktree.files(commit, std::slice::from_ref(&file)).await?;
-    let declaration = match found.into_iter().find(|found| found.path == file) {
+    // Most fleets have the default folder, so its files are read along with the declaration; one that has it elsewhere may have anything there.
+    let usual = rendered_folder(&default_rendered(), cluster)?;
+    let found = match worktree.files(commit, &[file.clone(), usual.clone()]).await {
+        Ok(found) => found,
+        Err(GitError::File { .. }) => worktree.files(commit, std::slice::from_ref(&file)).await?,
+        Err(error) => return Err(error.into()),
+    };
+    let (declarations, usual_files): (Vec<File>, Vec<File>) = found.into_iter().partition(|found| found.path == file);
+    let declaration = match declarations.into_iter().next() {
         Some(file) => {
             let text = String::from_utf8(file.content).map_err(|_| Failure::repository(format!("{DECLARATION} is not UTF-8")))?;
             Some(declaration::parse(&text, DECLARATION)?)
@@ -49,8 +59,9 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
     let (rendered, files) = match &declaration {
         Some(declaration) => {
             let rendered = declaration.repository.rendered.clone();
-            let folder = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
-            (rendered, worktree.files(commit, &[folder]).await?)
+            let folder = rendered_folder(&rendered, cluster)?;
+            let files = if folder == usual && !usual_files.is_empty() { usual_files } else { worktree.files(commit, &[folder]).await? };
+            (rendered, files)
         }
         None => {
             let root: RepositoryPath = ".".parse().map_err(|_| Failure::bug("a constant path"))?;
@@ -58,9 +69,14 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
             (tree::detect(files.iter().map(|file| &file.path))?, files)
         }
     };
-    let folder = rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))?;
+    let folder = rendered_folder(&rendered, cluster)?;
     let reading = tree::read(cluster, commit, &files, &rendered, declaration.as_ref().map(|declaration| &declaration.repository))?;
-    Ok(Fleet { declaration, reading, clone, folder })
+    let files = files.into_iter().filter(|file| file.path.is_within(&folder)).collect();
+    Ok(Fleet { declaration, reading, files, clone, folder })
+}
+
+fn rendered_folder(rendered: &RepositoryPath, cluster: &ClusterName) -> Result<RepositoryPath> {
+    rendered.join(cluster.as_str()).map_err(|error| Failure::repository(error.to_string()))
 }
 
 /// The clone at its commit, with the files that the cluster uses.

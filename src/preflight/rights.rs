@@ -1,10 +1,11 @@
 //! The rights that a run needs in the cluster: all missing ones are named at once.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::UNCHANGED;
-use crate::domain::Object;
+use super::target::LOOKED_AT;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
+use crate::domain::{Bundle, Object, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::ports::Cluster;
 use crate::ports::cluster::Right;
@@ -15,21 +16,35 @@ const CLUSTER_WIDE: [&str; 6] =
 
 /// Fails with all rights that the account lacks for bootstrapping `tree`.
 pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    check(cluster, needed(tree)).await
+    check(cluster, &needed(tree)).await
+}
+
+/// Fails with all rights that the account lacks for restoring `bundle`.
+pub async fn check_restore_rights(cluster: &dyn Cluster, bundle: &Bundle) -> Result<()> {
+    check(cluster, &needed_to_restore(bundle)).await
+}
+
+/// Fails with all rights that the account lacks for recovering `tree` with what is in `bundle`.
+pub async fn check_recovery_rights(cluster: &dyn Cluster, tree: &Tree, bundle: Option<&Bundle>) -> Result<()> {
+    let mut rights = needed(tree);
+    // What else is in the cluster is looked at before anything is done.
+    rights.extend(LOOKED_AT.map(|(api_version, kind)| right("list", Resource::new(api_version, kind).group(), &plural(kind), None, None)));
+    rights.extend(bundle.map(needed_to_restore).unwrap_or_default());
+    check(cluster, &rights).await
 }
 
 /// Fails with all rights that the account lacks for renewing the deploy key.
 pub async fn check_rights_to_rotate(cluster: &dyn Cluster) -> Result<()> {
-    check(cluster, needed_to_rotate()).await
+    check(cluster, &needed_to_rotate()).await
 }
 
 /// Fails with all rights that the account lacks for taking Argo CD out of the cluster of `tree`.
 pub async fn check_rights_to_detach(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    check(cluster, needed_to_detach(tree)).await
+    check(cluster, &needed_to_detach(tree)).await
 }
 
-async fn check(cluster: &dyn Cluster, rights: Vec<Right>) -> Result<()> {
-    let missing = cluster.missing_rights(&rights).await?;
+async fn check(cluster: &dyn Cluster, rights: &[Right]) -> Result<()> {
+    let missing = cluster.missing_rights(rights).await?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -126,6 +141,14 @@ fn each_once(mut rights: Vec<Right>) -> Vec<Right> {
     let mut seen = HashSet::new();
     rights.retain(|right| seen.insert(right.clone()));
     rights
+}
+
+/// The rights that restoring `bundle` needs: it looks, creates, and completes the Secrets that are shipped empty.
+fn needed_to_restore(bundle: &Bundle) -> Vec<Right> {
+    let namespaces: BTreeSet<&str> = bundle.entries.iter().map(|entry| entry.object.namespace.as_str()).collect();
+    let of_secrets = |namespace| ["get", "create", "update"].map(|verb| right(verb, "", "secrets", Some(namespace), None));
+    let of_namespaces = ["get", "create"].map(|verb| right(verb, "", "namespaces", None, None));
+    namespaces.into_iter().flat_map(of_secrets).chain(of_namespaces).collect()
 }
 
 fn right_for(verb: &'static str, object: &Object) -> Right {

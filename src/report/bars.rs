@@ -164,6 +164,7 @@ impl Reporter for Bars {
                 self.write(&step::finished(*step, *outcome, because, &time, self.look));
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
+            Event::Evidence { .. } => {}
             Event::Finished { .. } => {
                 self.end_work();
                 self.end_step();

@@ -128,9 +128,9 @@ impl Demonstration<'_> {
                 }
             }
         }
-        let mark = NewRepository::open(self.folder).configured(MARK).await.map_err(|error| self.git(&error))?;
-        Ok(match mark {
-            Some(name) if name == self.state.name => Found::Ours,
+        let configuration = NewRepository::open(self.folder).configuration().await.map_err(|error| self.git(&error))?;
+        Ok(match configuration.get(MARK) {
+            Some(name) if *name == self.state.name => Found::Ours,
             Some(name) => Found::Other(format!("is the demonstration of the sandbox `{name}`")),
             None => Found::Other("is not the sandbox's demonstration".to_owned()),
         })
@@ -191,6 +191,11 @@ impl Demonstration<'_> {
             // The option is a list of files, in which quotation marks keep a name with a blank together (ssh_config(5)).
             quoted(&format!("UserKnownHostsFile=\"{}\"", forge.known_hosts.display())),
         );
+        let wanted = [("remote.origin.url", self.repository.url.as_str()), ("core.sshCommand", ssh.as_str()), (MARK, &self.state.name)];
+        let found = git.configuration().await.map_err(|error| self.git(&error))?;
+        if wanted.iter().all(|(name, value)| found.get(&name.to_ascii_lowercase()).is_some_and(|found| found == value)) {
+            return Ok(());
+        }
         git.set_origin(&self.repository.url).await.map_err(|error| self.git(&error))?;
         for (name, value) in [("core.sshCommand", ssh.as_str()), (MARK, &self.state.name)] {
             git.configure(name, value).await.map_err(|error| self.git(&error))?;
@@ -212,13 +217,16 @@ impl Demonstration<'_> {
             Ok(_) | Err(ForgeError::RepositoryExists(_)) => {}
             Err(error) => return Err(refused(error).hint("see what it wrote: `gitops-bootstrap sandbox logs forge`")),
         }
+        // What a person has committed is theirs to push.
+        if how == How::Found && forge.branch_head(BRANCH).await.map_err(refused)?.is_some() {
+            return Ok(());
+        }
         let key = self.state.forge.user_key()?;
         let hosts = HostKeys::pinned(self.repository.known_hosts.iter().map(String::as_str))
             .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
         let url = &self.repository.url;
         let remote = GitRemote::new(context.environment.variables.clone());
         let there = remote.branch_head(url, BRANCH, &key, &hosts).await.map_err(|error| self.git(&error))?;
-        // What a person has committed is theirs to push.
         if there.is_none() || how == How::Moved {
             let access = Access::Key(&key, &hosts);
             NewRepository::open(self.folder).push(url, BRANCH, access).await.map_err(|error| self.git(&error))?;

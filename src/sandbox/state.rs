@@ -36,6 +36,12 @@ pub struct State {
     pub argocd: Option<ArgoCd>,
     /// The processes, each a real program.
     pub components: Vec<Component>,
+    /// The log of the objects that a controller was stood in for, if any are: a JSON object a line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stand_in_log: Option<PathBuf>,
+    /// What a cluster has and a sandbox has not, in words.
+    #[serde(default)]
+    pub off: Vec<String>,
     /// The versions of the programs.
     #[serde(default)]
     pub versions: BTreeMap<String, String>,
@@ -96,6 +102,20 @@ pub struct Component {
     /// Since when its process runs (RFC 3339).
     #[serde(default)]
     pub since: String,
+}
+
+/// The file in the sandbox's folder in which it keeps what it says of its pods.
+pub(super) const PODS_FILE: &str = "pods/state.json";
+
+/// What it says of its pods, as far as it is used.
+#[derive(serde::Deserialize)]
+struct Pods {
+    argocd: Option<ArgoCd>,
+}
+
+/// Where Argo CD is opened, by the content of [`PODS_FILE`].
+pub(super) fn argocd_url(json: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Pods>(json).ok()?.argocd.map(|argocd| argocd.url)
 }
 
 impl Supervisor {
@@ -185,6 +205,13 @@ mod tests {
         let state = State::parse(&serde_json::to_vec(&sample()).unwrap()).unwrap();
         assert!(state.is_running() && state.argocd.is_none());
         assert_eq!(state.forge.ssh_url("demo", "fleet"), "ssh://git@127.0.0.1:3/demo/fleet.git");
+    }
+
+    #[test]
+    fn argo_cd_is_where_the_pods_say_once_it_is_there() {
+        let said = br#"{"argocd": {"url": "https://127.0.0.1:2", "namespace": "argocd", "ready": true}, "pods": []}"#;
+        assert_eq!(argocd_url(said).as_deref(), Some("https://127.0.0.1:2"));
+        assert_eq!(argocd_url(br#"{"pods": []}"#), None);
     }
 
     #[test]

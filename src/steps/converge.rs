@@ -1,35 +1,90 @@
 //! `converge`: every Application Synced and Healthy at the expected commit, the declared ones all there.
 
+mod asking;
+mod watched;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use serde_json::json;
 use tokio::time::Instant;
 
-use super::world::Credential;
+use self::asking::PAUSE;
+use self::watched::Watched;
 use super::{Step, World};
+use crate::domain::ObjectRef;
 use crate::domain::application::Application;
-use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{Object, ObjectRef};
+use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::error::{Failure, Kind, Result};
-use crate::event::{Event, How};
-use crate::plan::diagnosis::{State, verdict};
+use crate::event::Event;
+use crate::plan::diagnosis::State;
+use crate::plan::prospect::Prospect;
+use crate::plan::tiers::Tiers;
 use crate::plan::{StepId, Verdict};
-use crate::ports::cluster::{Change, ClusterError};
+use crate::ports::cluster::Change;
 
-/// How long nothing may change before what is left counts as unable to come right by itself: longer than the longest pause between two
+/// How long nothing may change before what moves counts as unable to come right by itself: longer than the longest pause between two
 /// syncs that the Applications of a new fleet make.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// The shortest pause between two requests to Argo CD about the same Application.
-const PAUSE: Duration = Duration::from_secs(10);
+/// The same once nothing moves any more: all that is left has failed often enough.
+const PATIENCE_WITH_STUCK: Duration = Duration::from_secs(45);
+
+/// The same where all that is left waits for a time or a person.
+const PATIENCE_WITH_WAITING: Duration = Duration::from_secs(20);
 
 /// Waits until the whole tree is well, asking for a sync where Argo CD has given up.
 pub struct Converge;
 
 /// How each Application stands; those that are declared and not there are Unknown.
 pub type Seen = Option<BTreeMap<ObjectRef, State>>;
+
+/// Which Applications are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All that are declared, and all that are there.
+    Everything,
+    /// The same without the root and the services, which are held back.
+    Foundation,
+}
+
+impl Scope {
+    fn left_out(self, tree: &Tree) -> BTreeSet<String> {
+        match self {
+            Self::Everything => BTreeSet::new(),
+            Self::Foundation => {
+                let held = Tiers::of(tree).held_names(tree);
+                held.into_iter().chain([tree.root.object.name()]).map(str::to_owned).collect()
+            }
+        }
+    }
+}
+
+/// What waiting came to: everything has converged, or what has not will not by itself.
+pub struct Settled {
+    watched: Watched,
+}
+
+impl Settled {
+    /// The Applications that have not converged, each with the reason.
+    pub fn open(&self) -> Vec<String> {
+        let reason = |state: &State| state.reason().unwrap_or("it is not there").to_owned();
+        self.watched.open().map(|(reference, known)| format!("{}: {}", reference.name, reason(&known.state))).collect()
+    }
+
+    /// Whether all that is left waits for a time or a person, as Git itself says.
+    pub fn only_waits(&self) -> bool {
+        self.watched.open().all(|(_, known)| known.prospect() == Prospect::Waiting)
+    }
+
+    /// The failure of a run that needs all of them.
+    pub fn given_up(&self) -> Failure {
+        let (open, all) = (self.watched.open().count(), self.watched.applications.len());
+        self.watched
+            .blame(Failure::new(Kind::Deadline, format!("{open} of {all} Applications cannot come right by themselves")))
+            .hint("correct the cause in Git and push: Argo CD takes it from there; then run the same command again")
+    }
+}
 
 impl Step for Converge {
     type Seen = Seen;
@@ -42,242 +97,81 @@ impl Step for Converge {
         if world.cluster.served(&Application::resource()).await?.is_none() {
             return Ok(None);
         }
-        let mut watched = Watched::new(world);
+        let mut watched = Watched::new(world, &Scope::Everything);
         watched.restart(world, world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?.iter());
         Ok(Some(watched.states()))
     }
 
-    fn decide(&self, _world: &World, seen: &Seen) -> Result<Verdict> {
+    fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
         let Some(states) = seen else { return Ok(Verdict::needed("Argo CD is not there yet")) };
-        let converged = states.values().filter(|state| state.is_converged()).count();
-        Ok(if converged == states.len() {
+        let open: Vec<&State> = states.values().filter(|state| !state.is_converged()).collect();
+        let converged = states.len() - open.len();
+        Ok(if open.is_empty() {
             Verdict::satisfied(format!("{converged} Applications"))
+        } else if world.is_left_waiting() && open.iter().all(|state| matches!(state, State::Waiting { .. })) {
+            Verdict::satisfied(format!("{converged} Applications; {} wait for a time or a person", open.len()))
         } else {
-            Verdict::needed(format!("{} of {} Applications are not there yet", states.len() - converged, states.len()))
+            Verdict::needed(format!("{} of {} Applications are not there yet", open.len(), states.len()))
         })
     }
 
     async fn apply(&self, world: &World, _seen: Seen) -> Result<()> {
-        let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
-        let mut watched = Watched::new(world);
-        let mut last_change = Instant::now();
-        loop {
-            world.events.send(Event::Progress {
-                step: self.id(),
-                done: watched.converged(),
-                total: watched.applications.len(),
-                what: "applications",
-            });
-            if watched.is_converged() {
-                return Ok(());
-            }
-            world.waiting(self.id(), watched.describe());
-            watched.ask(world).await?;
-            if last_change.elapsed() > PATIENCE {
-                return Err(watched.given_up());
-            }
-            // Waking now and then is for asking again; what happens is seen by the watch.
-            let change = tokio::select! {
-                change = world.wait(changes.next(), || watched.describe()) => change.map_err(|failure| watched.blame(failure))?,
-                () = tokio::time::sleep(PAUSE) => continue,
-            };
-            let before = watched.states();
-            match change {
-                Some(Ok(Change::Restarted(objects))) => watched.restart(world, objects.iter().map(AsRef::as_ref)),
-                Some(Ok(Change::Applied(object))) => watched.note(world, &object),
-                Some(Ok(Change::Deleted(gone))) => watched.remove(&gone),
-                Some(Err(_)) => continue,
-                None => return Err(Failure::bug("a watch ended")),
-            }
-            if watched.states() != before {
-                last_change = Instant::now();
-            }
+        let settled = until_settled(world, self.id(), Scope::Everything).await?;
+        if settled.watched.is_converged() {
+            return Ok(());
         }
+        // A recovery has done its work where Git itself says that the rest waits.
+        if world.wanted.recovery.is_some() && settled.only_waits() {
+            settled.open().into_iter().for_each(|open| world.events.warn(format!("not up: {open}"), None));
+            world.note_left_waiting();
+            return Ok(());
+        }
+        Err(settled.given_up())
     }
 }
 
-/// What is known of one Application.
-struct Known {
-    state: State,
-    has_error: bool,
-    at_another_commit: bool,
-    sync_options: serde_json::Value,
-    retry: serde_json::Value,
-    prune: bool,
-    asked: Option<Instant>,
-    times_asked: u32,
-}
-
-struct Watched {
-    applications: BTreeMap<ObjectRef, Known>,
-    declared: BTreeSet<ObjectRef>,
-    seen_once: bool,
-}
-
-impl Watched {
-    fn new(world: &World) -> Self {
-        let declared = world.wanted.tree.applications.iter();
-        let declared: BTreeSet<ObjectRef> = declared
-            .map(|application| ObjectRef::namespaced(ARGOCD_API_VERSION, "Application", ARGOCD_NAMESPACE, application.object.name()))
-            .collect();
-        let applications = declared.iter().map(|reference| (reference.clone(), Known::absent())).collect();
-        Self { applications, declared, seen_once: false }
-    }
-
-    fn restart<'a>(&mut self, world: &World, objects: impl Iterator<Item = &'a Object>) {
-        let objects: Vec<&Object> = objects.collect();
-        let there: BTreeSet<ObjectRef> = objects.iter().map(|object| object.reference()).collect();
-        let gone: Vec<ObjectRef> = self.applications.keys().filter(|reference| !there.contains(reference)).cloned().collect();
-        gone.iter().for_each(|reference| self.remove(reference));
-        objects.into_iter().for_each(|object| self.note(world, object));
-        self.seen_once = true;
-    }
-
-    fn note(&mut self, world: &World, object: &Object) {
-        let Ok(application) = Application::read(object) else { return };
-        let tree = &world.wanted.tree;
-        let commit = world.commit();
-        let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
-        let before = self.applications.get(&object.reference());
-        let known = Known {
-            state: verdict(&application, expected),
-            has_error: application.errors().next().is_some(),
-            at_another_commit: expected.is_some_and(|expected| {
-                application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
-            }),
-            sync_options: object.at("/spec/syncPolicy/syncOptions").cloned().unwrap_or_default(),
-            retry: object.at("/spec/syncPolicy/retry").cloned().unwrap_or_default(),
-            prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
-            asked: before.and_then(|known| known.asked),
-            times_asked: before.map_or(0, |known| known.times_asked),
+/// Waits until all Applications in `scope` have converged, or until nothing can be expected of those that have not.
+pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<Settled> {
+    let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
+    let mut watched = Watched::new(world, &scope);
+    let mut last_change = Instant::now();
+    loop {
+        world.events.send(Event::Progress { step, done: watched.converged(), total: watched.applications.len(), what: "applications" });
+        if watched.is_converged() {
+            return Ok(Settled { watched });
+        }
+        world.waiting(step, watched.describe());
+        asking::ask(&mut watched, world, step).await?;
+        if last_change.elapsed() > patience(&watched) {
+            return Ok(Settled { watched });
+        }
+        let before = watched.outlook();
+        // Waking now and then is for asking again; what happens is seen by the watch.
+        let change = tokio::select! {
+            change = world.wait(changes.next(), || watched.describe()) => change.map_err(|failure| watched.blame(failure))?,
+            () = tokio::time::sleep(PAUSE) => continue,
         };
-        self.applications.insert(object.reference(), known);
-    }
-
-    fn remove(&mut self, reference: &ObjectRef) {
-        if self.declared.contains(reference) {
-            self.applications.insert(reference.clone(), Known::absent());
-        } else {
-            self.applications.remove(reference);
+        match change {
+            Some(Ok(Change::Restarted(objects))) => watched.restart(world, objects.iter().map(AsRef::as_ref)),
+            Some(Ok(Change::Applied(object))) => watched.note(world, &object),
+            Some(Ok(Change::Deleted(gone))) => watched.remove(&gone),
+            Some(Err(_)) => continue,
+            None => return Err(Failure::bug("a watch ended")),
         }
-    }
-
-    fn states(&self) -> BTreeMap<ObjectRef, State> {
-        self.applications.iter().map(|(reference, known)| (reference.clone(), known.state.clone())).collect()
-    }
-
-    fn converged(&self) -> usize {
-        self.applications.values().filter(|known| known.state.is_converged()).count()
-    }
-
-    fn is_converged(&self) -> bool {
-        self.seen_once && self.converged() == self.applications.len()
-    }
-
-    fn open(&self) -> impl Iterator<Item = (&ObjectRef, &Known)> {
-        self.applications.iter().filter(|(_, known)| !known.state.is_converged())
-    }
-
-    /// The first few that are not there yet, and why.
-    fn describe(&self) -> String {
-        const FEW: usize = 3;
-        let few: Vec<String> = self.open().take(FEW).map(|(reference, known)| format!("{}: {}", reference.name, known.brief())).collect();
-        let more = self.open().count().saturating_sub(FEW);
-        if more == 0 { few.join("; ") } else { format!("{}; and {more} more", few.join("; ")) }
-    }
-
-    /// Asks Argo CD to look again where it is at another commit or holds on to an error, and to sync where it has given up.
-    async fn ask(&mut self, world: &World) -> Result<()> {
-        if self.applications.values().any(|known| known.at_another_commit && known.times_asked > 0) {
-            follow_the_branch(world).await?;
-        }
-        let now = Instant::now();
-        for (reference, known) in &mut self.applications {
-            let pause = PAUSE * 2u32.saturating_pow(known.times_asked.saturating_sub(1).min(3));
-            if known.asked.is_some_and(|asked| now.duration_since(asked) < pause) {
-                continue;
-            }
-            let patch = match &known.state {
-                State::Stalled { kickable: true, .. } => {
-                    world.count_kick();
-                    sync_request(known)
-                }
-                _ if known.at_another_commit => json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}}),
-                State::Failed { .. } if known.has_error => json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}}),
-                _ => continue,
-            };
-            world.go_on()?;
-            known.asked = Some(now);
-            known.times_asked += 1;
-            match world.cluster.merge_patch(reference, &patch).await {
-                Ok(_) => world.changed(StepId::Converge, reference, How::Kicked),
-                Err(ClusterError::NotFound(_) | ClusterError::Stale(_)) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-
-    fn given_up(&self) -> Failure {
-        self.blame(Failure::new(
-            Kind::Deadline,
-            format!("{} of {} Applications cannot come right by themselves", self.open().count(), self.applications.len()),
-        ))
-        .hint("correct the cause in Git and push: Argo CD takes it from there; then run the same command again")
-    }
-
-    fn blame(&self, failure: Failure) -> Failure {
-        const MOST: usize = 20;
-        let failure = self.open().take(MOST).fold(failure, |failure, (reference, known)| {
-            failure.because(format!("{}: {}", reference.name, known.state.reason().unwrap_or("it is not there")))
-        });
-        failure.hint("`gitops-bootstrap status` shows the tree with the cause of each stall")
-    }
-}
-
-impl Known {
-    /// Why it is not there yet, in a few words.
-    fn brief(&self) -> &str {
-        match &self.state {
-            State::Unknown => "Argo CD has not come to it yet",
-            state => state.reason().unwrap_or("well"),
-        }
-    }
-
-    fn absent() -> Self {
-        Self {
-            state: State::Unknown,
-            has_error: false,
-            at_another_commit: false,
-            sync_options: serde_json::Value::Null,
-            retry: serde_json::Value::Null,
-            prune: false,
-            asked: None,
-            times_asked: 0,
+        if watched.outlook() != before {
+            last_change = Instant::now();
         }
     }
 }
 
-/// Asks for a sync. A request inherits neither the options nor the retries of the Application: without them a sync would fall back to client-side
-/// apply, which fails for large objects.
-fn sync_request(known: &Known) -> serde_json::Value {
-    json!({"operation": {
-        "initiatedBy": {"username": "gitops-bootstrap"},
-        "retry": known.retry,
-        "sync": {"prune": known.prune, "syncOptions": known.sync_options, "syncStrategy": {"hook": {}}},
-    }})
-}
-
-/// If the branch has moved since the run began, its new commit is the one that counts.
-async fn follow_the_branch(world: &World) -> Result<()> {
-    let Some(Credential::DeployKey { private, .. }) = world.credential() else { return Ok(()) };
-    let tree = &world.wanted.tree;
-    let Ok(Some(head)) = world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await else {
-        return Ok(());
-    };
-    if head != world.commit() {
-        world.events.warn(format!("{} moved to {} during the run: that is what the cluster goes to", tree.revision, head.short()), None);
-        world.note_commit(head);
+/// How long nothing may change.
+fn patience(watched: &Watched) -> Duration {
+    let open: BTreeSet<Prospect> = watched.open().map(|(_, known)| known.prospect()).collect();
+    if open.contains(&Prospect::Moving) {
+        PATIENCE
+    } else if open.contains(&Prospect::Stuck) {
+        PATIENCE_WITH_STUCK
+    } else {
+        PATIENCE_WITH_WAITING
     }
-    Ok(())
 }

@@ -51,8 +51,9 @@ impl FromStr for FaultPoint {
             "after" => Position::After,
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
-        let recipes = StepId::INIT.into_iter().chain(StepId::ROTATE).chain(StepId::DETACH);
-        let step = recipes.into_iter().find(|id| id.name() == step);
+        // Every step of `init` is one of `recover`.
+        let mut steps = StepId::RECOVER.into_iter().chain(StepId::ROTATE).chain(StepId::DETACH);
+        let step = steps.find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::secret_create::SecretCreate;
 use super::world::Credential;
 use super::{Step, World};
@@ -31,13 +33,32 @@ pub enum Seen {
     Head(Option<Commit>),
 }
 
-/// The commit that the remote serves, asked with the deploy key that the cluster has; none if it has none that works.
-pub async fn head_by_stored_key(world: &World) -> Result<Option<Commit>> {
+/// What the Git server told to a key, with the pinned host keys alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The commit of the branch; none if the key does not open the repository, or if the branch is not there.
+    pub head: Option<Commit>,
+    /// Whether the server showed a host key that is pinned: it takes or refuses a key only after its own was accepted.
+    pub host_is_proven: bool,
+}
+
+/// Asks the Git server with `key`. That it does not answer is told later, by whoever needs the answer.
+pub async fn ask_with(world: &World, key: &SecretString) -> Told {
+    let tree = &world.wanted.tree;
+    match world.remote.branch_head(&tree.repository, &tree.revision, key, &world.wanted.hosts).await {
+        Ok(head) => Told { head, host_is_proven: true },
+        Err(GitError::Denied(_) | GitError::NotFound(_)) => Told { head: None, host_is_proven: true },
+        Err(_) => Told::default(),
+    }
+}
+
+/// Asks the Git server with the deploy key that the cluster has, if it has one. The next look at this step takes the answer for its own.
+pub async fn by_stored_key(world: &World) -> Result<Told> {
     SecretCreate.look(world).await?;
-    Ok(match KeyVerify.look(world).await {
-        Ok(Seen::Head(head)) => head,
-        _ => None,
-    })
+    let Some(Credential::DeployKey { private, .. }) = world.credential() else { return Ok(Told::default()) };
+    let told = ask_with(world, &private).await;
+    world.note_head(told.head.clone());
+    Ok(told)
 }
 
 /// What a refusal here leaves as it was.
@@ -59,7 +80,11 @@ impl Step for KeyVerify {
             Some(Credential::DeployKey { private, .. }) => private,
         };
         let tree = &world.wanted.tree;
-        match world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await {
+        let head = match world.take_head() {
+            Some(head) => Ok(Some(head)),
+            None => world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await,
+        };
+        match head {
             Ok(Some(head)) => {
                 world.compare_clone(&head).await.map_err(|failure| failure.because(untouched(world)))?;
                 Ok(Seen::Head(Some(head)))

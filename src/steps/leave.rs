@@ -4,7 +4,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::Value;
 
 use super::apply::{CONCURRENCY, count};
-use super::{Step, World, deletion, inventory, lease, marker, namespace, record};
+use super::{Step, World, census, deletion, inventory, lease, marker, namespace};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::{Failure, Result};
@@ -43,7 +43,7 @@ impl Step for Leave {
         if namespace.is_none() {
             return Ok(Seen { namespace, others: Ok(Vec::new()), records: Vec::new() });
         }
-        let mut records = record::objects(world).await?;
+        let mut records = census::objects(world).await?;
         records.extend(world.cluster.get(&marker::reference()).await?);
         let others = match others(world, &records).await {
             Ok(others) => Ok(others),

@@ -22,17 +22,50 @@ pub fn reference() -> ObjectRef {
     ObjectRef::namespaced("v1", "ConfigMap", ARGOCD_NAMESPACE, NAME)
 }
 
-/// What the record says, apart from the time.
-fn record(world: &World) -> [(&'static str, String); 6] {
+/// The field of the record that tells how far a recovery is; absent in a cluster that was bootstrapped.
+pub const RECOVERY: &str = "recovery";
+
+/// The value of [`RECOVERY`] while a recovery is under way.
+pub const BEGUN: &str = "begun";
+
+/// The value of [`RECOVERY`] once it is over.
+const COMPLETE: &str = "complete";
+
+/// What the record says from the beginning on, apart from the time.
+pub(super) fn origin(world: &World) -> Vec<(&'static str, String)> {
     let wanted = &world.wanted;
-    [
+    vec![
         ("cluster", wanted.cluster.to_string()),
         ("repository", wanted.tree.repository.to_string()),
-        ("commit", world.commit().to_string()),
         ("toolVersion", env!("CARGO_PKG_VERSION").to_owned()),
-        ("argocdVersion", wanted.tree.argocd_version().unwrap_or_default()),
         ("identity", wanted.facts.identity.kube_system_uid.clone()),
     ]
+}
+
+/// What the record says in the end, apart from the time.
+fn record(world: &World) -> Vec<(&'static str, String)> {
+    let mut record = origin(world);
+    record.push(("commit", world.commit().to_string()));
+    record.push(("argocdVersion", world.wanted.tree.argocd_version().unwrap_or_default()));
+    if world.wanted.recovery.is_some() {
+        record.push((RECOVERY, COMPLETE.to_owned()));
+    }
+    record
+}
+
+/// Writes the record with the time.
+pub(super) async fn write(world: &World, record: Vec<(&'static str, String)>) -> Result<()> {
+    let mut data: serde_json::Map<String, serde_json::Value> =
+        record.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
+    data.insert("time".to_owned(), world.wanted.now.to_string().into());
+    let marker = Object::new(json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": NAME, "namespace": ARGOCD_NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "gitops-bootstrap"}},
+        "data": data,
+    }))
+    .map_err(|error| Failure::bug(error.to_string()))?;
+    world.cluster.apply(&marker, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
+    Ok(())
 }
 
 impl Step for Marker {
@@ -63,16 +96,7 @@ impl Step for Marker {
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
-        let mut data: serde_json::Map<String, serde_json::Value> =
-            record(world).into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
-        data.insert("time".to_owned(), world.wanted.now.to_string().into());
-        let marker = Object::new(json!({
-            "apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": NAME, "namespace": ARGOCD_NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "gitops-bootstrap"}},
-            "data": data,
-        }))
-        .map_err(|error| Failure::bug(error.to_string()))?;
-        world.cluster.apply(&marker, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
+        write(world, record(world)).await?;
         world.changed(self.id(), reference(), if seen.is_none() { How::Created } else { How::Updated });
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Step, World, inventory, record};
+use super::{Step, World, census, inventory};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef};
 use crate::error::{Failure, Kind, Result};
@@ -62,7 +62,7 @@ impl Step for Proof {
             .hint("find out who did it: Argo CD was stopped before anything was removed, and nothing of these was asked to be removed")
             .hint(format!(
                 "if it is as it should be: kubectl -n {ARGOCD_NAMESPACE} delete configmap -l {}; then run the same command again",
-                record::LABEL
+                census::LABEL
             )))
     }
 }

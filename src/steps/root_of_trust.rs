@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Step, World};
 use crate::domain::bundle::Entry;
 use crate::domain::secret::RESTORED_ANNOTATION;
+use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::domain::{Bundle, Object, ObjectRef};
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
@@ -129,6 +130,24 @@ fn tell(answer: Result<Object, ClusterError>, object: ObjectRef, how: How, chang
     Ok(())
 }
 
+/// The bundle without the labels that Git declares: `argocd-secret` is in Git too, without what is secret in it. Argo CD applies them under its own name, and
+/// they must be nobody else's as well.
+fn without_declared_labels(bundle: &Bundle, tree: &Tree) -> Bundle {
+    let mut bundle = bundle.clone();
+    for entry in &mut bundle.entries {
+        let is_this = |object: &&Object| {
+            object.kind() == "Secret"
+                && object.name() == entry.object.name
+                && object.namespace().unwrap_or(ARGOCD_NAMESPACE) == entry.object.namespace
+        };
+        let declared = tree.argocd.iter().map(|rendered| &rendered.object).find(is_this);
+        if let Some(labels) = declared.and_then(|declared| declared.at("/metadata/labels")) {
+            entry.object.labels.retain(|label, _| labels.get(label).is_none());
+        }
+    }
+    bundle
+}
+
 impl Step for RootOfTrust {
     type Seen = Survey;
 
@@ -152,6 +171,7 @@ impl Step for RootOfTrust {
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
         let Some(bundle) = &world.wanted.bundle else { return Ok(()) };
-        restore(world.cluster.as_ref(), bundle, &seen, &|object, how| world.changed(self.id(), object, how)).await
+        let bundle = without_declared_labels(bundle, &world.wanted.tree);
+        restore(world.cluster.as_ref(), &bundle, &seen, &|object, how| world.changed(self.id(), object, how)).await
     }
 }

@@ -52,12 +52,15 @@ impl Step for SecretCreate {
 
     async fn look(&self, world: &World) -> Result<Self::Seen> {
         let found = find(world).await?;
-        world.note_credential(found.first().and_then(|found| found.credential.clone()));
+        let stored = found.first().and_then(|found| found.credential.clone());
+        world.note_credential(stored.or_else(|| from_bundle(world)));
         Ok(found)
     }
 
     fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict> {
         Ok(match only(seen)? {
+            // It is there by the time of this step: the root of trust comes before.
+            None if from_bundle(world).is_some() => Verdict::satisfied("the bundle has it"),
             None => {
                 Verdict::Needed { because: "there is none for this repository".to_owned(), changes: vec![reference(world).to_string()] }
             }
@@ -78,6 +81,14 @@ impl Step for SecretCreate {
         }
         Ok(())
     }
+}
+
+/// The deploy key in the bundle that is restored, if there is one.
+fn from_bundle(world: &World) -> Option<Credential> {
+    let entry = world.wanted.bundle.as_ref()?.deploy_key_for(&world.wanted.tree.repository)?;
+    let private = SecretString::from(entry.object.text("sshPrivateKey")?);
+    let public = world.keys.public_half(&private)?;
+    Some(Credential::DeployKey { public, private })
 }
 
 /// The repository Secrets for our repository.

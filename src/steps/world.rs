@@ -1,5 +1,6 @@
 //! What the steps are given: the ports, what is wanted, and what earlier steps found.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Faults;
 use super::fleet_clone::FleetClone;
 use crate::domain::tree::Tree;
-use crate::domain::{Bundle, ClusterName, Commit, HostKeys, ObjectRef, PublicKey};
+use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, ObjectRef, PublicKey};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
 use crate::plan::StepId;
 use crate::plan::inventory::Inventory;
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, Forge, KeyMaker, Remote};
+use crate::ports::{Cluster, Commands, Forge, KeyMaker, Remote};
 
 /// What the run is for.
 #[derive(Clone, Debug)]
@@ -40,10 +41,34 @@ pub struct Wanted {
     pub fix_key: bool,
     /// Whether to wait for a lock that another run holds.
     pub wait_for_lock: bool,
+    /// What a recovery has beyond a bootstrap; none if this is none.
+    pub recovery: Option<Recovering>,
     /// Who this run is, for the lock: unlike any other run.
     pub holder: String,
     /// When the run began.
     pub now: jiff::Timestamp,
+}
+
+/// What a recovery has beyond a bootstrap.
+#[derive(Clone, Debug, Default)]
+pub struct Recovering {
+    /// What holds the services back, beside the health of the infrastructure.
+    pub gates: Vec<Gate>,
+    /// Whether the services are released whatever the gates say.
+    pub open_gates: bool,
+    /// The deploy keys of the cluster that is gone, by their numbers at the forge, which are removed once all is up.
+    pub prune_keys: BTreeSet<u64>,
+}
+
+/// When an Application came up.
+#[derive(Clone, Copy, Debug)]
+pub struct CameUp {
+    /// When it was first seen.
+    pub seen: Instant,
+    /// When it was first seen converged; none if it has not.
+    pub converged: Option<Instant>,
+    /// How many syncs had to be asked for.
+    pub kicks: u32,
 }
 
 /// How Argo CD gets into the fleet repository.
@@ -65,11 +90,15 @@ pub enum Credential {
 struct Known {
     credential: Option<Credential>,
     registered: Option<Registered>,
-    kicks: usize,
+    applications: BTreeMap<String, CameUp>,
+    gates_open: bool,
+    left_waiting: bool,
+    pruned_keys: BTreeSet<u64>,
     lease_held: bool,
     skipped: Vec<String>,
     moved_to: Option<Commit>,
     uncompared: Option<FleetClone>,
+    head: Option<Commit>,
     rotation: Rotation,
     detachment: Detachment,
 }
@@ -136,6 +165,8 @@ pub struct World {
     pub keys: Arc<dyn KeyMaker>,
     /// Where events go.
     pub events: Events,
+    /// The programs on this machine that gates may name; none where no person has agreed to them.
+    pub commands: Option<Arc<dyn Commands>>,
     /// Says when to stop.
     pub cancel: CancellationToken,
     /// When the run must be over.
@@ -163,7 +194,14 @@ impl World {
     ) -> Self {
         let cluster = Arc::new(super::faults::Watched::new(cluster, faults.clone()));
         let forge = forge.map(|forge| Arc::new(super::faults::Watched::new(forge, faults.clone())) as Arc<dyn Forge>);
-        Self { cluster, forge, remote, keys, events, cancel, deadline, faults, wanted, known: Mutex::default() }
+        Self { cluster, forge, remote, keys, events, commands: None, cancel, deadline, faults, wanted, known: Mutex::default() }
+    }
+
+    /// The same with the programs on this machine that gates may name.
+    #[must_use]
+    pub fn with_commands(mut self, commands: Arc<dyn Commands>) -> Self {
+        self.commands = Some(commands);
+        self
     }
 
     /// The credential, once the step `secret-create` has found or made it.
@@ -208,12 +246,61 @@ impl World {
 
     /// How many syncs had to be asked for.
     pub fn kicks(&self) -> usize {
-        self.with_known(|known| known.kicks)
+        self.with_known(|known| known.applications.values().map(|application| application.kicks as usize).sum())
     }
 
     /// Counts a sync that had to be asked for.
-    pub fn count_kick(&self) {
-        self.with_known(|known| known.kicks += 1);
+    pub fn count_kick(&self, application: &str) {
+        self.with_known(|known| {
+            if let Some(application) = known.applications.get_mut(application) {
+                application.kicks += 1;
+            }
+        });
+    }
+
+    /// Notes that an Application was seen, and whether it had converged.
+    pub fn note_application(&self, name: &str, converged: bool) {
+        let now = Instant::now();
+        self.with_known(|known| {
+            let fresh = CameUp { seen: now, converged: None, kicks: 0 };
+            let application = known.applications.entry(name.to_owned()).or_insert(fresh);
+            application.converged = application.converged.or_else(|| converged.then_some(now));
+        });
+    }
+
+    /// When each Application came up, as far as this run has seen it.
+    pub fn came_up(&self) -> BTreeMap<String, CameUp> {
+        self.with_known(|known| known.applications.clone())
+    }
+
+    /// Whether the gates of the recovery were found open.
+    pub fn gates_are_open(&self) -> bool {
+        self.with_known(|known| known.gates_open)
+    }
+
+    /// Notes that the gates of the recovery are open.
+    pub fn note_gates_open(&self) {
+        self.with_known(|known| known.gates_open = true);
+    }
+
+    /// Whether what has not converged was left to the time or the person that it waits for.
+    pub fn is_left_waiting(&self) -> bool {
+        self.with_known(|known| known.left_waiting)
+    }
+
+    /// Notes that what has not converged is left to the time or the person that it waits for.
+    pub fn note_left_waiting(&self) {
+        self.with_known(|known| known.left_waiting = true);
+    }
+
+    /// The deploy keys that this run has removed, by their numbers at the forge.
+    pub fn pruned_keys(&self) -> BTreeSet<u64> {
+        self.with_known(|known| known.pruned_keys.clone())
+    }
+
+    /// Notes that a deploy key of the cluster that is gone was removed.
+    pub fn note_pruned_key(&self, id: u64) {
+        self.with_known(|known| known.pruned_keys.insert(id));
     }
 
     /// Whether this run holds the lock.
@@ -244,6 +331,16 @@ impl World {
     /// Notes that the branch has moved.
     pub fn note_commit(&self, commit: Commit) {
         self.with_known(|known| known.moved_to = Some(commit));
+    }
+
+    /// Notes the commit that the remote serves to the deploy key, just asked for.
+    pub fn note_head(&self, head: Option<Commit>) {
+        self.with_known(|known| known.head = head);
+    }
+
+    /// What was noted by [`Self::note_head`], for one use: a later look asks again.
+    pub fn take_head(&self) -> Option<Commit> {
+        self.with_known(|known| known.head.take())
     }
 
     /// Notes that nothing could tell yet what the remote serves: the clone is compared with it once the deploy key works.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail like the test")]
 
+mod age;
 mod git;
 mod github;
 mod kubernetes;

@@ -11,7 +11,7 @@ use crate::support::{Cli, Fleet, TestSandbox, eventually};
 
 /// Where the run is killed, one run after the other; each goes on from what the one before has left.
 const POINTS: [&str; 9] = [
-    "record.sent",
+    "census.sent",
     "stop.sent",
     "finalizers.sent",
     "applications.sent",

@@ -1,4 +1,4 @@
-//! A small fleet: Argo CD in a few objects, three projects, a root, and two Applications.
+//! A small fleet: Argo CD in a few objects, three projects, a root with two tiers, and an Application in each.
 
 use gitops_bootstrap::domain::tree::{Rendered, Tree};
 use gitops_bootstrap::domain::{Commit, HostKeys, Object};
@@ -60,6 +60,8 @@ pub(crate) fn tree(at: &Commit) -> Tree {
         projects: ["argocd", "infrastructure", "services"].map(project).to_vec(),
         applications: vec![
             root.clone(),
+            application("infrastructure-app-of-apps", top, "rendered/staging/argocd/infrastructure"),
+            application("services-app-of-apps", top, "rendered/staging/argocd/services"),
             application("argocd", "rendered/staging/argocd/infrastructure", own),
             application("web", "rendered/staging/argocd/services", "rendered/staging/services/web"),
         ],

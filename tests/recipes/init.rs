@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 use super::fleet;
 use super::memory::{CountedKeys, MemoryClone, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
 
-pub(crate) struct Run {
-    pub(crate) world: World,
-    pub(crate) events: Recorded,
+pub(super) struct Run {
+    pub(super) world: World,
+    pub(super) events: Recorded,
     cancel: CancellationToken,
 }
 
-pub(crate) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
+pub(super) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjust: impl FnOnce(&mut Wanted)) -> Run {
     let events = Recorded::default();
     let cancel = CancellationToken::new();
     let commit = fleet::commit('a');
@@ -34,6 +34,7 @@ pub(crate) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjus
         facts: facts(),
         hosts: fleet::hosts(),
         bundle: None,
+        recovery: None,
         take_ownership: false,
         fix_key: false,
         wait_for_lock: false,

@@ -5,4 +5,6 @@ mod detach;
 mod fleet;
 mod init;
 mod memory;
+mod recover;
+mod root_of_trust;
 mod rotate_key;

@@ -40,6 +40,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    /// What Argo CD says of Applications that do not come up.
+    statuses: BTreeMap<String, Value>,
     /// How often the key in the repository Secret stopped to open the repository.
     access_losses: usize,
     had_access: bool,
@@ -108,6 +110,7 @@ impl Outside {
             access_losses: 0,
             had_access: false,
             fetches_break: false,
+            statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
     }
@@ -152,6 +155,39 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
+    pub(crate) fn set_status(&self, application: &str, status: Value) {
+        self.with(|state| match status {
+            Value::Null => state.statuses.remove(application),
+            status => state.statuses.insert(application.to_owned(), status),
+        });
+        if let Some(application) = self.of_kind("Application").iter().find(|object| object.name() == application) {
+            self.sync(application);
+        }
+    }
+
+    pub(crate) fn add_key(&self, id: u64, title: &str, seed: u8, last_used: Option<&str>) {
+        let key = pair(seed).public;
+        self.with(|state| {
+            let last_used = last_used.map(str::to_owned);
+            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used });
+        });
+    }
+
+    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
+        let objects = self.with(|state| state.objects.clone());
+        objects
+            .into_iter()
+            .filter(|(reference, _)| reference.resource.kind != "Lease")
+            .map(|(reference, object)| {
+                let mut value = object.into_value();
+                value["metadata"]["resourceVersion"] = Value::Null;
+                (reference, value)
+            })
+            .collect()
     }
 
     pub(crate) fn remove_keys(&self) {
@@ -246,11 +282,12 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) = labels.and_then(|labels| labels.split_once('=')).unwrap_or_default();
+        let (label, value) =
+            labels.map_or(("", None), |labels| labels.split_once('=').map_or((labels, None), |(label, value)| (label, Some(value))));
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label) == Some(value))
+            .filter(|object| label.is_empty() || object.label(label).is_some_and(|there| value.is_none_or(|value| value == there)))
             .collect())
     }
 
@@ -488,6 +525,11 @@ fn pair(seed: u8) -> KeyPair {
         public: PublicKey::from_openssh(&key.public_key().to_openssh().unwrap()).unwrap(),
         private: SecretString::from(private.to_string()),
     }
+}
+
+/// A private key that is the same in every run.
+pub(crate) fn private_key(seed: u8) -> String {
+    pair(seed).private.expose_secret().to_owned()
 }
 
 fn public_half(private: &str) -> Option<PublicKey> {

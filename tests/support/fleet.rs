@@ -101,9 +101,10 @@ impl Fleet {
     }
 }
 
+/// What `git` prints for `arguments` in `folder`, for a person with the home folder `home`.
 #[track_caller]
 #[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn git(home: &Path, folder: &Path, arguments: &[&str]) -> String {
+pub(crate) fn git(home: &Path, folder: &Path, arguments: &[&str]) -> String {
     let path: OsString = std::env::var_os("PATH").unwrap_or_default();
     let mut command = Command::new("git");
     command.args(["-c", "user.name=Test", "-c", "user.email=test@localhost"]).args(arguments).current_dir(folder);

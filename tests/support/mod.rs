@@ -12,11 +12,12 @@ pub(crate) mod logs;
 pub(crate) mod process;
 mod running;
 mod sandbox;
+mod sealing;
 mod secrets;
 
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::{engine, library_context};
-pub(crate) use fleet::Fleet;
+pub(crate) use fleet::{Fleet, git};
 pub(crate) use home::Home;
 pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};

@@ -50,15 +50,25 @@ pub(crate) struct TestSandbox {
 impl TestSandbox {
     /// Starts one, and returns when it can be used.
     pub(crate) fn start() -> Self {
+        Self::start_with(Home::new(), &[])
+    }
+
+    /// Starts one in that home folder, with more arguments for the engine's `up`.
+    pub(crate) fn start_with(home: Home, arguments: &[&str]) -> Self {
         let slots = Slots::take(1);
-        let home = Home::new();
-        let mut child = engine_up(&home);
-        // It prints its state once, as soon as it is ready, and then nothing more.
-        let output = serde_json::Deserializer::from_reader(BufReader::new(child.stdout.take().unwrap()));
-        let Some(Ok(state)) = output.into_iter().next() else {
-            panic!("the sandbox did not start\n{}", std::fs::read_to_string(home.path().join(MESSAGES)).unwrap_or_default());
-        };
+        let (child, state) = ready(&home, arguments);
         Self { state, child, home, _slots: slots }
+    }
+
+    /// Loses the cluster with everything in it, and starts an empty one in its place: another identity. The forge stays as it is.
+    pub(crate) fn lose_cluster(&mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+        let folder = self.home.sandbox_folder("default");
+        for part in ["etcd", "pods"] {
+            std::fs::remove_dir_all(folder.join(part)).unwrap_or_else(|error| panic!("{part}: {error}"));
+        }
+        (self.child, self.state) = ready(&self.home, &[]);
     }
 
     /// The one that all tests share which only read: started by the first, ended after the last.
@@ -99,12 +109,23 @@ pub(crate) fn processes(state: &State) -> Vec<u32> {
 /// The file with the messages of a sandbox, below the home folder.
 const MESSAGES: &str = "sandbox.messages";
 
+/// Starts a sandbox, and returns when it can be used.
+fn ready(home: &Home, arguments: &[&str]) -> (Child, State) {
+    let mut child = engine_up(home, arguments);
+    // It prints its state once, as soon as it is ready, and then nothing more.
+    let output = serde_json::Deserializer::from_reader(BufReader::new(child.stdout.take().unwrap()));
+    let Some(Ok(state)) = output.into_iter().next() else {
+        panic!("the sandbox did not start\n{}", std::fs::read_to_string(home.path().join(MESSAGES)).unwrap_or_default());
+    };
+    (child, state)
+}
+
 /// Starts a sandbox that ends with this process.
 #[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn engine_up(home: &Home) -> Child {
+fn engine_up(home: &Home, arguments: &[&str]) -> Child {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut command = Command::new(engine());
-    command.args(["up", "--name", "default", "--output", "json", "--folder"]).arg(home.sandbox_folder("default"));
+    command.args(["up", "--name", "default", "--output", "json", "--folder"]).arg(home.sandbox_folder("default")).args(arguments);
     command.env_clear().env("HOME", home.path()).env("PATH", path).current_dir(home.path());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(home.path().join(MESSAGES)).unwrap()).spawn().unwrap()
 }

@@ -11,10 +11,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 )
@@ -22,15 +24,19 @@ import (
 func main() {
 	output := flag.String("o", "gitops-bootstrap-engine", "file to write the engine to")
 	assetsOnly := flag.Bool("assets-only", false, "copy and check the embedded files, compile nothing")
+	sources := flag.String("sources", "", "hash of these sources, for the engine to say of what it was built")
 	flag.Parse()
-	if err := build(*output, *assetsOnly); err != nil {
+	if err := build(*output, *sources, *assetsOnly); err != nil {
 		fmt.Fprintln(os.Stderr, "build:", err)
 		os.Exit(1)
 	}
 }
 
-func build(output string, assetsOnly bool) error {
+func build(output, sources string, assetsOnly bool) error {
 	if err := copyAssets(moduleFolder, "assets"); err != nil {
+		return err
+	}
+	if err := generate(moduleFolder, "."); err != nil {
 		return err
 	}
 	if assetsOnly {
@@ -40,12 +46,20 @@ func build(output string, assetsOnly bool) error {
 	if err != nil {
 		return err
 	}
-	packages, err := goCommand("list", "-deps", ".")
+	if sources != "" {
+		flags += " -X main.sources=" + sources
+	}
+	packages, err := listPackages()
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(os.Stderr, "packages %d\n", len(strings.Fields(packages)))
-	compile := exec.Command("go", "build", "-v", "-trimpath", "-ldflags", flags, "-o", output, ".")
+	fmt.Fprintf(os.Stderr, "packages %d\n", len(packages))
+	defer os.RemoveAll(workshop)
+	modfile, err := copyModules(packages, workshop)
+	if err != nil {
+		return err
+	}
+	compile := exec.Command("go", "build", "-v", "-trimpath", "-modfile", modfile, "-ldflags", flags, "-o", output, ".")
 	compile.Stdout, compile.Stderr = os.Stderr, os.Stderr
 	if err := compile.Run(); err != nil {
 		return fmt.Errorf("compiling the engine: %w", err)
@@ -56,27 +70,44 @@ func build(output string, assetsOnly bool) error {
 // copyAssets writes every pinned file into the folder. It writes nothing whose content is not the pinned one.
 func copyAssets(folderOf func(module string) (string, error), folder string) error {
 	for _, asset := range assets {
-		module, err := folderOf(asset.module)
+		content, err := readSource(folderOf, asset.module, asset.source)
 		if err != nil {
 			return err
-		}
-		content, err := os.ReadFile(filepath.Join(module, filepath.FromSlash(asset.source)))
-		if err != nil {
-			return fmt.Errorf("reading %s of %s: %w", asset.source, asset.module, err)
 		}
 		if err := asset.check(content); err != nil {
 			return err
 		}
-		target := filepath.Join(folder, filepath.FromSlash(asset.target))
-		if existing, err := os.ReadFile(target); err == nil && bytes.Equal(existing, content) {
-			continue
+		if err := writeTarget(folder, asset.target, content); err != nil {
+			return err
 		}
-		if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-			return fmt.Errorf("making the folder of %s: %w", asset.target, err)
-		}
-		if err := os.WriteFile(target, content, 0o644); err != nil {
-			return fmt.Errorf("writing %s: %w", asset.target, err)
-		}
+	}
+	return nil
+}
+
+// readSource reads a file of a module.
+func readSource(folderOf func(module string) (string, error), module, source string) ([]byte, error) {
+	folder, err := folderOf(module)
+	if err != nil {
+		return nil, err
+	}
+	content, err := os.ReadFile(filepath.Join(folder, filepath.FromSlash(source)))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s of %s: %w", source, module, err)
+	}
+	return content, nil
+}
+
+// writeTarget writes a file below the folder. One with that content already is left alone, so that what was compiled stays fresh.
+func writeTarget(folder, name string, content []byte) error {
+	target := filepath.Join(folder, filepath.FromSlash(name))
+	if existing, err := os.ReadFile(target); err == nil && bytes.Equal(existing, content) {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return fmt.Errorf("making the folder of %s: %w", name, err)
+	}
+	if err := os.WriteFile(target, content, 0o644); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	return nil
 }
@@ -105,6 +136,10 @@ func linkerFlags(versionOf func(module string) (string, error)) (string, error) 
 	if len(numbers) != 3 {
 		return "", fmt.Errorf("the version of k8s.io/kubernetes is %q, expected vMAJOR.MINOR.PATCH", kubernetes)
 	}
+	sealedSecrets, err := versionOf(sealedSecretsModule)
+	if err != nil {
+		return "", err
+	}
 	// The build is the same for the same sources, so the date is none.
 	const date = "1970-01-01T00:00:00Z"
 	stamps := []string{}
@@ -118,7 +153,27 @@ func linkerFlags(versionOf func(module string) (string, error)) (string, error) 
 	stamps = append(stamps,
 		common+".version="+strings.TrimPrefix(argocd, "v"), common+".gitTag="+argocd, common+".gitCommit="+argocd,
 		common+".gitTreeState=clean", common+".buildDate="+date)
+	for _, program := range generated {
+		stamps = append(stamps, engineModule+"/"+path.Dir(program.target)+".VERSION="+sealedSecrets)
+	}
 	return "-s -w -X " + strings.Join(stamps, " -X "), nil
+}
+
+// listPackages returns the packages that the engine is made of.
+func listPackages() ([]listedPackage, error) {
+	output, err := goCommand("list", "-deps", "-json=Dir,Module,GoFiles,OtherFiles,EmbedFiles", ".")
+	if err != nil {
+		return nil, err
+	}
+	packages := []listedPackage{}
+	for decoder := json.NewDecoder(strings.NewReader(output)); decoder.More(); {
+		var listed listedPackage
+		if err := decoder.Decode(&listed); err != nil {
+			return nil, fmt.Errorf("reading the list of packages: %w", err)
+		}
+		packages = append(packages, listed)
+	}
+	return packages, nil
 }
 
 func moduleFolder(module string) (string, error) { return moduleField(module, "Dir") }

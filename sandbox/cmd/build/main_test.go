@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,7 +42,7 @@ func TestThePinsMatchTheModulesOfGoMod(t *testing.T) {
 
 func TestVersionsAreStamped(t *testing.T) {
 	flags, err := linkerFlags(func(module string) (string, error) {
-		return map[string]string{"k8s.io/kubernetes": "v1.36.1", argocdModule: "v3.5.7"}[module], nil
+		return map[string]string{"k8s.io/kubernetes": "v1.36.1", argocdModule: "v3.5.7", sealedSecretsModule: "v0.40.0"}[module], nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +51,67 @@ func TestVersionsAreStamped(t *testing.T) {
 		"k8s.io/client-go/pkg/version.gitVersion=v1.36.1",
 		"k8s.io/component-base/version.gitMinor=36",
 		"argo-cd/v3/common.gitTag=v3.5.7",
+		"sandbox/generated/kubeseal.VERSION=v0.40.0",
 	} {
 		if !strings.Contains(flags, want) {
 			t.Errorf("%q is not in %q", want, flags)
 		}
+	}
+}
+
+func TestATextThatIsNotThereOnceFailsTheBuild(t *testing.T) {
+	for _, file := range slices.Concat(generated, changed) {
+		for _, edit := range file.edits {
+			if _, err := file.apply([]byte(strings.Repeat(edit.old, 2))); err == nil || !strings.Contains(err.Error(), "expected once") {
+				t.Errorf("%s: an ambiguous text was changed: %v", file.source, err)
+			}
+		}
+		if _, err := file.apply(nil); err == nil || !strings.Contains(err.Error(), "0 times") {
+			t.Errorf("%s: a missing text was not noticed: %v", file.source, err)
+		}
+	}
+}
+
+func TestTheEditsMatchTheModulesOfGoMod(t *testing.T) {
+	if err := generate(moduleFolder, t.TempDir()); err != nil {
+		t.Error(err)
+	}
+	for _, file := range changed {
+		if _, err := file.read(moduleFolder); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAChangedModuleIsCopiedAsFarAsItIsUsed(t *testing.T) {
+	module, err := moduleFolder(argocdModule)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"go.mod", "go.sum"} {
+		if err := os.WriteFile(name, []byte("module example.org/m\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := changed
+	defer func() { changed = before }()
+	changed = changed[:1]
+	listed := listedPackage{Dir: filepath.Join(module, "controller"), GoFiles: []string{"appcontroller.go"}}
+	listed.Module = &struct{ Path, Dir string }{argocdModule, module}
+	os.MkdirAll(".build/left", 0o755)
+	modfile, err := copyModules([]listedPackage{listed, {Dir: "/elsewhere", GoFiles: []string{"a.go"}}}, ".build")
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied, err := os.ReadFile(filepath.Join(".build", argocdModule, "controller", "appcontroller.go"))
+	if err != nil || !strings.Contains(string(copied), `"127.0.0.1:%d"`) || strings.Contains(string(copied), "0.0.0.0") {
+		t.Errorf("the copy is not changed: %v", err)
+	}
+	if content, _ := os.ReadFile(modfile); !strings.Contains(string(content), argocdModule+" => ./.build/"+argocdModule) {
+		t.Errorf("the modules are %s", content)
+	}
+	if _, err := os.Stat(".build/left"); err == nil {
+		t.Error("what an ended build left is still there")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,7 +24,11 @@ type Program func() int
 type Programs struct {
 	// Versions by name.
 	Versions map[string]string
-	Kubectl  Program
+	// Sources is the hash of what the engine was built of, or empty.
+	Sources string
+	Kubectl Program
+	// Render returns the manifest of a Helm chart with its default values, CRDs included.
+	Render func(ctx context.Context, chart fs.FS, release, namespace string) ([]byte, error)
 }
 
 // errReported ends the process with status 1; the reason was already told.
@@ -53,7 +58,7 @@ func newRoot(programs Programs) *cobra.Command {
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(
 		newUp(programs), newSupervise(programs), newDown(), newStatus(), newLogs(), newKubectl(programs),
-		newManifest(), newVersion(programs), newComponent(), newForge(), newWorkload(),
+		newManifest(programs), newVersion(programs), newComponent(), newForge(), newStandIns(), newWorkload(),
 	)
 	return root
 }

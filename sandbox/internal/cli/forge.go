@@ -3,9 +3,9 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/forge"
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 )
 
 func newForge() *cobra.Command {
@@ -28,6 +29,8 @@ func newForgeServe() *cobra.Command {
 	folderOf := folderFlag(command)
 	httpPort := command.Flags().Int("http-port", 0, "loopback port for HTTP")
 	sshPort := command.Flags().Int("ssh-port", 0, "loopback port for SSH")
+	proxyPort := command.Flags().Int("proxy-port", 0, "loopback port of the proxy for the hosts that it answers for")
+	names := command.Flags().StringArray("serve-host", nil, "host that it answers for")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		folder, err := folderOf()
 		if err != nil {
@@ -41,9 +44,21 @@ func newForgeServe() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return forge.Serve(command.Context(), forge.Options{
+		options := forge.Options{
 			Folder: folder.Path("forge"), Owner: "demo", HTTP: http, SSH: ssh, RequestLog: folder.Path("logs/forge.jsonl"),
-		})
+		}
+		if len(*names) > 0 {
+			certificate, err := tls.LoadX509KeyPair(folder.HostsCertificate())
+			if err != nil {
+				return fmt.Errorf("reading the certificate of the hosts: %w", err)
+			}
+			proxy, err := listen(command.Context(), *proxyPort)
+			if err != nil {
+				return err
+			}
+			options.Hosts = &forge.Hosts{Names: *names, Proxy: proxy, Certificate: certificate}
+		}
+		return forge.Serve(command.Context(), options)
 	}
 	return command
 }
@@ -113,22 +128,10 @@ func sendSwitches(ctx context.Context, forge, token string, switches map[string]
 	if err != nil {
 		return nil, fmt.Errorf("encoding the switches: %w", err)
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, forge+"/_sandbox/switches", bytes.NewReader(body))
+	header := http.Header{"Authorization": {"Bearer " + token}}
+	answer, err := loopback.Ask(ctx, http.DefaultClient, "the forge", http.MethodPost, forge+"/_sandbox/switches", header, body)
 	if err != nil {
-		return nil, fmt.Errorf("asking the forge: %w", err)
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("asking the forge: %w", err)
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the forge's answer: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the forge refuses the switches: %s", strings.TrimSpace(string(answer)))
+		return nil, err
 	}
 	return append(bytes.TrimSpace(answer), '\n'), nil
 }

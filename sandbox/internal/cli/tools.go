@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -44,9 +45,9 @@ func newKubectl(programs Programs) *cobra.Command {
 	return command
 }
 
-func newManifest() *cobra.Command {
-	command := &cobra.Command{Use: "manifest", Short: "Print a manifest that the engine holds, to the byte"}
-	argocd := &cobra.Command{Use: "argocd", Short: "Print Argo CD's install manifest", Args: cobra.NoArgs}
+func newManifest(programs Programs) *cobra.Command {
+	command := &cobra.Command{Use: "manifest", Short: "Print a manifest of what the engine has the programs of"}
+	argocd := &cobra.Command{Use: "argocd", Short: "Print Argo CD's install manifest, to the byte", Args: cobra.NoArgs}
 	ha := argocd.Flags().Bool("ha", false, "the highly available one")
 	argocd.RunE = func(command *cobra.Command, _ []string) error {
 		content, err := assets.ArgoCDManifest(*ha)
@@ -56,7 +57,23 @@ func newManifest() *cobra.Command {
 		_, err = command.OutOrStdout().Write(content)
 		return err
 	}
-	command.AddCommand(argocd)
+	sealedSecrets := &cobra.Command{
+		Use: "sealed-secrets", Short: "Print what its chart installs of Sealed Secrets into the namespace kube-system", Args: cobra.NoArgs,
+	}
+	sealedSecrets.RunE = func(command *cobra.Command, _ []string) error {
+		chart, err := assets.SealedSecretsChart()
+		if err != nil {
+			return err
+		}
+		// The release has the name that kubeseal expects of the controller.
+		content, err := programs.Render(command.Context(), chart, "sealed-secrets-controller", "kube-system")
+		if err != nil {
+			return err
+		}
+		_, err = command.OutOrStdout().Write(content)
+		return err
+	}
+	command.AddCommand(argocd, sealedSecrets)
 	return command
 }
 
@@ -68,16 +85,15 @@ func newVersion(programs Programs) *cobra.Command {
 		if err != nil {
 			return err
 		}
+		versions := maps.Clone(programs.Versions)
+		if programs.Sources != "" {
+			versions["sources"] = programs.Sources
+		}
 		if machine {
-			return printJSON(command.OutOrStdout(), programs.Versions)
+			return printJSON(command.OutOrStdout(), versions)
 		}
-		names := []string{}
-		for name := range programs.Versions {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for _, name := range names {
-			fmt.Fprintln(command.OutOrStdout(), name, programs.Versions[name])
+		for _, name := range slices.Sorted(maps.Keys(versions)) {
+			fmt.Fprintln(command.OutOrStdout(), name, versions[name])
 		}
 		return nil
 	}

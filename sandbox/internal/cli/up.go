@@ -7,6 +7,8 @@ import (
 	"log"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/assets"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/forge"
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/standin"
 )
 
 // sandboxFlags are the flags of `up` that reach the supervisor.
@@ -24,14 +27,19 @@ type sandboxFlags struct {
 	folder func() (cluster.Folder, error)
 	name   string
 	nodes  int
-	host   string
+	hosts  []string
+	// standIns are as given: the word for the engine's own, and folders.
+	standIns []string
 }
 
 func addSandboxFlags(command *cobra.Command) *sandboxFlags {
 	flags := &sandboxFlags{folder: folderFlag(command)}
 	command.Flags().StringVar(&flags.name, "name", "", `name of the sandbox (default: the one it has, else "default")`)
 	command.Flags().IntVar(&flags.nodes, "nodes", 3, "number of nodes")
-	command.Flags().StringVar(&flags.host, "serve-host", "", "host name that the forge answers for, as Argo CD sees it, such as github.com")
+	command.Flags().StringArrayVar(&flags.hosts, "serve-host", nil,
+		"host that the forge answers for over SSH and HTTPS, as Argo CD sees it, such as github.com (repeatable)")
+	command.Flags().StringArrayVar(&flags.standIns, "stand-ins", nil,
+		`stand in for controllers that cannot run here: "default" for the engine's own stages, or a folder of stages, which then win (repeatable)`)
 	return flags
 }
 
@@ -43,6 +51,9 @@ func (f *sandboxFlags) options(programs Programs, report func(string)) (cluster.
 	if f.nodes < 1 {
 		return cluster.Options{}, fmt.Errorf("--nodes is %d, at least 1 is needed", f.nodes)
 	}
+	if err := checkHosts(f.hosts); err != nil {
+		return cluster.Options{}, err
+	}
 	stages, err := assets.Stages()
 	if err != nil {
 		return cluster.Options{}, err
@@ -51,15 +62,31 @@ func (f *sandboxFlags) options(programs Programs, report func(string)) (cluster.
 	if err != nil {
 		return cluster.Options{}, err
 	}
+	standIns, err := openStandIns(f.standIns)
+	if err != nil {
+		return cluster.Options{}, err
+	}
 	executable, err := os.Executable()
 	if err != nil {
 		return cluster.Options{}, fmt.Errorf("finding the engine itself: %w", err)
 	}
 	return cluster.Options{
-		Folder: folder, Name: f.name, Nodes: f.nodes, Host: f.host, Executable: executable, Versions: programs.Versions,
-		Assets:     cluster.Assets{Stages: stages, GitVerifyWrapper: wrapper},
+		Folder: folder, Name: f.name, Nodes: f.nodes, Hosts: f.hosts, Executable: executable, Versions: programs.Versions,
+		Assets:     cluster.Assets{Stages: stages, GitVerifyWrapper: wrapper, StandIns: standIns},
 		TokenNames: forge.TokenNames, Report: report,
 	}, nil
+}
+
+// hostPattern is a name of a host in lower case (RFC 1123). What it lets through is also harmless in a script.
+var hostPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+
+func checkHosts(hosts []string) error {
+	for _, host := range hosts {
+		if !hostPattern.MatchString(host) {
+			return fmt.Errorf("--serve-host is %q, expected the name of a host in lower case, such as github.com", host)
+		}
+	}
+	return nil
 }
 
 func newUp(programs Programs) *cobra.Command {
@@ -140,6 +167,13 @@ func upDetached(ctx context.Context, flags *sandboxFlags) (*cluster.State, error
 	if folder.Running() {
 		return waitReady(ctx, folder, nil)
 	}
+	// What is wrong is said here, and not in the log of the supervisor.
+	if err := checkHosts(flags.hosts); err != nil {
+		return nil, err
+	}
+	if _, err := openStandIns(flags.standIns); err != nil {
+		return nil, err
+	}
 	if err := folder.Prepare(); err != nil {
 		return nil, err
 	}
@@ -152,8 +186,20 @@ func upDetached(ctx context.Context, flags *sandboxFlags) (*cluster.State, error
 		return nil, fmt.Errorf("opening the supervisor's log: %w", err)
 	}
 	defer log.Close()
-	supervisor := exec.Command(executable, "supervise", "--folder", string(folder), "--name", flags.name,
-		"--nodes", strconv.Itoa(flags.nodes), "--serve-host", flags.host)
+	arguments := []string{"supervise", "--folder", string(folder), "--name", flags.name,
+		"--nodes", strconv.Itoa(flags.nodes)}
+	for _, host := range flags.hosts {
+		arguments = append(arguments, "--serve-host", host)
+	}
+	for _, given := range flags.standIns {
+		if given != standin.Default {
+			if given, err = filepath.Abs(given); err != nil {
+				return nil, fmt.Errorf("resolving the folder of stand-ins: %w", err)
+			}
+		}
+		arguments = append(arguments, "--stand-ins", given)
+	}
+	supervisor := exec.Command(executable, arguments...)
 	supervisor.Dir = string(folder)
 	supervisor.Stdout, supervisor.Stderr = log, log
 	supervisor.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

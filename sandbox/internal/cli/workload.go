@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"log"
 	"net/http"
@@ -18,7 +19,9 @@ func newWorkload() *cobra.Command {
 	folderOf := folderFlag(command)
 	kubeconfig := command.Flags().String("kubeconfig", "", "kubeconfig of the component")
 	port := command.Flags().Int("health-port", 0, "loopback port of the health endpoint")
-	host := command.Flags().String("serve-host", "", "host name that the forge answers for")
+	hosts := workload.Hosts{}
+	command.Flags().StringArrayVar(&hosts.Names, "serve-host", nil, "host that the forge answers for")
+	command.Flags().IntVar(&hosts.ProxyPort, "proxy-port", 0, "loopback port of the proxy that leads them to the forge")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		folder, err := folderOf()
 		if err != nil {
@@ -29,23 +32,32 @@ func newWorkload() *cobra.Command {
 			return fmt.Errorf("finding the engine itself: %w", err)
 		}
 		lines := log.New(os.Stderr, "", log.LstdFlags)
-		runner, err := workload.New(folder, *kubeconfig, executable, *host, func(line string) { lines.Println(line) })
+		runner, err := workload.New(folder, *kubeconfig, executable, hosts, func(line string) { lines.Println(line) })
 		if err != nil {
 			return err
 		}
-		var synced atomic.Bool
-		listener, err := listen(command.Context(), *port)
+		synced, err := serveHealth(command.Context(), *port)
 		if err != nil {
 			return err
 		}
-		go func() {
-			_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
-				if !synced.Load() {
-					writer.WriteHeader(http.StatusServiceUnavailable)
-				}
-			}))
-		}()
-		return runner.Run(command.Context(), func() { synced.Store(true) })
+		return runner.Run(command.Context(), synced)
 	}
 	return command
+}
+
+// serveHealth answers on a loopback port whether the component is up, which it is once the returned function was called.
+func serveHealth(ctx context.Context, port int) (func(), error) {
+	listener, err := listen(ctx, port)
+	if err != nil {
+		return nil, err
+	}
+	var synced atomic.Bool
+	go func() {
+		_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+			if !synced.Load() {
+				writer.WriteHeader(http.StatusServiceUnavailable)
+			}
+		}))
+	}()
+	return func() { synced.Store(true) }, nil
 }

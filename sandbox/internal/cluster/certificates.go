@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -21,8 +22,11 @@ const (
 	identityAdmin             = "admin"
 	identityControllerManager = "kube-controller-manager"
 	identityScheduler         = "kube-scheduler"
+	identityStandIns          = "stand-ins"
 	identityKwok              = "kwok"
 	identityWorkload          = "workload"
+	// identityHosts is for the hosts that the forge answers for.
+	identityHosts = "hosts"
 	// identityServer is for every port that speaks TLS, and for the API server's own connection to etcd.
 	identityServer = "server"
 )
@@ -32,6 +36,7 @@ var clients = map[string]pkix.Name{
 	identityControllerManager: {CommonName: "system:kube-controller-manager"},
 	identityScheduler:         {CommonName: "system:kube-scheduler"},
 	identityKwok:              {CommonName: "sandbox-kwok", Organization: []string{"system:masters"}},
+	identityStandIns:          {CommonName: "sandbox-stand-ins", Organization: []string{"system:masters"}},
 	identityWorkload:          {CommonName: "sandbox-workload", Organization: []string{"system:masters"}},
 }
 
@@ -41,7 +46,7 @@ const validity = 10 * 365 * 24 * time.Hour
 // ensureCertificates makes the sandbox's own authority and what it signs, unless they are there.
 func ensureCertificates(folder string) error {
 	if _, err := os.Stat(filepath.Join(folder, "complete")); err == nil {
-		return nil
+		return ensureClients(folder)
 	}
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("making the folder of certificates: %w", err)
@@ -51,9 +56,7 @@ func ensureCertificates(folder string) error {
 		return err
 	}
 	for identity, name := range clients {
-		if err := authority.issue(folder, identity, &x509.Certificate{
-			Subject: name, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-		}); err != nil {
+		if err := authority.issueClient(folder, identity, name); err != nil {
 			return err
 		}
 	}
@@ -71,6 +74,34 @@ func ensureCertificates(folder string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(folder, "complete"), nil, 0o600)
+}
+
+// ensureClients makes the certificates of identities that an older engine did not know when it made the others.
+func ensureClients(folder string) error {
+	for identity, name := range clients {
+		if _, err := os.Stat(filepath.Join(folder, identity+".crt")); err == nil {
+			continue
+		}
+		authority, err := readAuthority(folder)
+		if err != nil {
+			return err
+		}
+		if err := authority.issueClient(folder, identity, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// issueHosts makes the certificate of the hosts that the forge answers for, anew: they may be others each time.
+func issueHosts(folder string, hosts []string) error {
+	authority, err := readAuthority(folder)
+	if err != nil {
+		return err
+	}
+	return authority.issue(folder, identityHosts, &x509.Certificate{
+		Subject: pkix.Name{CommonName: "sandbox-hosts"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, DNSNames: hosts,
+	})
 }
 
 type authority struct {
@@ -96,6 +127,23 @@ func newAuthority(folder string) (*authority, error) {
 		return nil, fmt.Errorf("reading the new authority's certificate: %w", err)
 	}
 	return authority, nil
+}
+
+// readAuthority returns the authority that was made before.
+func readAuthority(folder string) (*authority, error) {
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "ca.crt"), filepath.Join(folder, "ca.key"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the sandbox's authority: %w", err)
+	}
+	key, is := pair.PrivateKey.(*ecdsa.PrivateKey)
+	if !is {
+		return nil, fmt.Errorf("reading the sandbox's authority: its key is a %T", pair.PrivateKey)
+	}
+	return &authority{certificate: pair.Leaf, key: key}, nil
+}
+
+func (a *authority) issueClient(folder, identity string, name pkix.Name) error {
+	return a.issue(folder, identity, &x509.Certificate{Subject: name, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 }
 
 // issue makes a key and a certificate by that name in the folder.

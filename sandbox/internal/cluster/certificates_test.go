@@ -63,6 +63,21 @@ func TestASecondRunKeepsTheKeysAndAnUnfinishedOneMakesThemAnew(t *testing.T) {
 	}
 }
 
+func TestAnIdentityThatCameLaterIsOfTheSameAuthority(t *testing.T) {
+	folder := t.TempDir()
+	if err := ensureCertificates(folder); err != nil {
+		t.Fatal(err)
+	}
+	os.Remove(filepath.Join(folder, identityStandIns+".crt"))
+	if err := ensureCertificates(folder); err != nil {
+		t.Fatal(err)
+	}
+	roots, later := load(t, folder, identityStandIns)
+	if _, err := later.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestKeysAreForTheirOwnerAlone(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "pki")
 	if err := ensureCertificates(folder); err != nil {

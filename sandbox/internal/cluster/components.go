@@ -22,6 +22,7 @@ const (
 	componentForge             = "forge"
 	componentKwok              = "kwok"
 	componentScheduler         = "kube-scheduler"
+	componentStandIns          = "stand-ins"
 	componentWorkload          = "workload"
 )
 
@@ -159,37 +160,33 @@ func (c *components) apiServer() supervisor.Component {
 }
 
 func (c *components) controllerManager() supervisor.Component {
-	return c.component(componentControllerManager, c.https(portControllerManager)+"/healthz", componentControllerManager,
-		"--kubeconfig="+c.folder.kubeconfigOf(identityControllerManager),
-		"--bind-address=127.0.0.1",
-		"--secure-port="+c.port(portControllerManager),
-		"--tls-cert-file="+c.pki("server.crt"),
-		"--tls-private-key-file="+c.pki("server.key"),
-		"--leader-elect=false",
+	return c.controller(componentControllerManager, portControllerManager, identityControllerManager,
 		"--use-service-account-credentials=true",
 		"--service-account-private-key-file="+c.pki("service-account.key"),
 		"--root-ca-file="+c.pki("ca.crt"),
 		"--cluster-signing-cert-file="+c.pki("ca.crt"),
 		"--cluster-signing-key-file="+c.pki("ca.key"),
-		// At the default of 20 a second this is what a tree of Applications waits for.
-		"--kube-api-qps=500",
-		"--kube-api-burst=1000",
-		"--profiling=false",
 	)
 }
 
 func (c *components) scheduler() supervisor.Component {
-	return c.component(componentScheduler, c.https(portScheduler)+"/healthz", componentScheduler,
-		"--kubeconfig="+c.folder.kubeconfigOf(identityScheduler),
+	return c.controller(componentScheduler, portScheduler, identityScheduler)
+}
+
+// controller is a part of Kubernetes that works on the API server, with its arguments beside those that all have.
+func (c *components) controller(name, port, identity string, arguments ...string) supervisor.Component {
+	return c.component(name, c.https(port)+"/healthz", append([]string{name,
+		"--kubeconfig=" + c.folder.kubeconfigOf(identity),
 		"--bind-address=127.0.0.1",
-		"--secure-port="+c.port(portScheduler),
-		"--tls-cert-file="+c.pki("server.crt"),
-		"--tls-private-key-file="+c.pki("server.key"),
+		"--secure-port=" + c.port(port),
+		"--tls-cert-file=" + c.pki("server.crt"),
+		"--tls-private-key-file=" + c.pki("server.key"),
 		"--leader-elect=false",
+		// At the default of 20 a second this is what a tree of Applications waits for.
 		"--kube-api-qps=500",
 		"--kube-api-burst=1000",
 		"--profiling=false",
-	)
+	}, arguments...)...)
 }
 
 func (c *components) kwok() supervisor.Component {
@@ -206,24 +203,43 @@ func (c *components) kwok() supervisor.Component {
 	)
 }
 
-func (c *components) workload(host string) supervisor.Component {
-	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", componentWorkload,
-		"--folder="+string(c.folder),
-		"--kubeconfig="+c.folder.kubeconfigOf(identityWorkload),
-		"--health-port="+c.port(portWorkload),
-		"--serve-host="+host,
-	)
+func (c *components) workload(hosts []string) supervisor.Component {
+	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", append([]string{componentWorkload,
+		"--folder=" + string(c.folder),
+		"--kubeconfig=" + c.folder.kubeconfigOf(identityWorkload),
+		"--health-port=" + c.port(portWorkload),
+	}, c.served(hosts)...)...)
 	// It gives its own children half of that.
 	component.Grace = 10 * time.Second
 	return component
 }
 
-func (c *components) forge() supervisor.Component {
-	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", componentForge, "serve",
+func (c *components) standIns() supervisor.Component {
+	return c.component(componentStandIns, c.http(portStandIns)+"/healthz", componentStandIns,
 		"--folder="+string(c.folder),
-		"--http-port="+c.port(portForgeHTTP),
-		"--ssh-port="+c.port(portForgeSSH),
+		"--kubeconfig="+c.folder.kubeconfigOf(identityStandIns),
+		"--health-port="+c.port(portStandIns),
 	)
+}
+
+func (c *components) forge(hosts []string) supervisor.Component {
+	return c.component(componentForge, c.http(portForgeHTTP)+"/api/v3/meta", append([]string{componentForge, "serve",
+		"--folder=" + string(c.folder),
+		"--http-port=" + c.port(portForgeHTTP),
+		"--ssh-port=" + c.port(portForgeSSH),
+	}, c.served(hosts)...)...)
+}
+
+// served are the arguments that tell a component of the hosts that the forge answers for, and by which proxy.
+func (c *components) served(hosts []string) []string {
+	if len(hosts) == 0 {
+		return nil
+	}
+	arguments := []string{"--proxy-port=" + c.port(portForgeProxy)}
+	for _, host := range hosts {
+		arguments = append(arguments, "--serve-host="+host)
+	}
+	return arguments
 }
 
 // kubeconfigOf returns the kubeconfig of a component, or of the administrator.

@@ -1,16 +1,14 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"strings"
 
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/supervisor"
 )
 
@@ -111,21 +109,5 @@ func (c *Control) Component(ctx context.Context, name, action string) error {
 }
 
 func (c *Control) send(ctx context.Context, method, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, method, "http://supervisor"+path, nil)
-	if err != nil {
-		return nil, fmt.Errorf("asking the supervisor: %w", err)
-	}
-	response, err := c.client.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("asking the supervisor: %w", err)
-	}
-	defer response.Body.Close()
-	content, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, fmt.Errorf("reading the supervisor's answer: %w", err)
-	}
-	if response.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s", strings.TrimSpace(string(bytes.TrimSpace(content))))
-	}
-	return content, nil
+	return loopback.Ask(ctx, c.client, "the supervisor", method, "http://supervisor"+path, nil, nil)
 }

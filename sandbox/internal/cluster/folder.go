@@ -39,6 +39,26 @@ func (f Folder) Path(file string) string { return filepath.Join(string(f), filep
 // Log returns the log file of a component.
 func (f Folder) Log(component string) string { return f.Path(folderLogs + "/" + component + ".log") }
 
+// Authority returns the file with the certificate of the sandbox's own authority.
+func (f Folder) Authority() string { return f.Path("pki/ca.crt") }
+
+// HostsCertificate returns the certificate and the key of the hosts that the forge answers for.
+func (f Folder) HostsCertificate() (certificate, key string) {
+	return f.Path("pki/" + identityHosts + ".crt"), f.Path("pki/" + identityHosts + ".key")
+}
+
+// StandInLog returns the file that has a line for each object that a controller was stood in for.
+func (f Folder) StandInLog() string { return f.Path("stand-ins.jsonl") }
+
+// StandIns returns the folders of stages that count, those first that win over the others.
+func (f Folder) StandIns() ([]string, error) {
+	folders, err := filepath.Glob(f.Path("config/stand-ins/*"))
+	if err != nil {
+		return nil, fmt.Errorf("listing the stand-ins: %w", err)
+	}
+	return folders, nil
+}
+
 // Records returns the folder that holds a record of each running process.
 func (f Folder) Records() string { return f.Path(folderRecords) }
 

@@ -14,15 +14,17 @@ const (
 	portEtcdClient        = "etcd"
 	portEtcdPeer          = "etcd-peer"
 	portForgeHTTP         = "forge-http"
+	portForgeProxy        = "forge-proxy"
 	portForgeSSH          = "forge-ssh"
 	portKwok              = "kwok"
 	portScheduler         = "kube-scheduler"
+	portStandIns          = "stand-ins"
 	portWorkload          = "workload"
 )
 
 var portNames = []string{
-	portAPIServer, portControllerManager, portEtcdClient, portEtcdPeer, portForgeHTTP, portForgeSSH, portKwok,
-	portScheduler, portWorkload,
+	portAPIServer, portControllerManager, portEtcdClient, portEtcdPeer, portForgeHTTP, portForgeProxy, portForgeSSH, portKwok,
+	portScheduler, portStandIns, portWorkload,
 }
 
 // choosePorts returns a port for each name: the one that it had before if that is free, else any free one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -19,8 +20,8 @@ type Options struct {
 	Name string
 	// Nodes is how many nodes there are at least.
 	Nodes int
-	// Host is a name that the forge stands in for, or empty.
-	Host string
+	// Hosts are names that the forge stands in for.
+	Hosts []string
 	// Executable is the engine itself.
 	Executable string
 	Versions   map[string]string
@@ -115,8 +116,13 @@ func newSandbox(options Options) (*sandbox, error) {
 	if err := ensureCertificates(folder.Path("pki")); err != nil {
 		return nil, err
 	}
-	if err := writeConfiguration(folder, name, options.Executable, ports, options.Host, options.Assets); err != nil {
+	if err := writeConfiguration(folder, name, options.Executable, ports, options.Hosts, options.Assets); err != nil {
 		return nil, err
+	}
+	if len(options.Hosts) > 0 {
+		if err := issueHosts(folder.Path("pki"), options.Hosts); err != nil {
+			return nil, err
+		}
 	}
 	components, err := newComponents(folder, options.Executable, ports)
 	if err != nil {
@@ -141,8 +147,14 @@ func newSandbox(options Options) (*sandbox, error) {
 			KnownHosts: folder.Path("forge/known_hosts"), UserKey: folder.Path("forge/user_key"), Tokens: tokens,
 			RequestLog: folder.Path("logs/forge.jsonl"), Repositories: folder.Path("forge/repositories"),
 		},
-		Versions: options.Versions, Ports: ports,
+		Off: off, Versions: options.Versions, Ports: ports,
 	}}
+	if len(options.Assets.StandIns) > 0 {
+		sandbox.state.StandInLog = folder.StandInLog()
+	}
+	if len(options.Hosts) > 0 {
+		sandbox.state.Off = append(slices.Clone(off), "the check of credentials for repositories over HTTPS")
+	}
 	sandbox.supervisor = supervisor.New(func(line string) {
 		options.Report(line)
 		if err := sandbox.save(); err != nil {
@@ -155,7 +167,7 @@ func newSandbox(options Options) (*sandbox, error) {
 // start brings the components up, each as soon as what it needs is there, and returns when the sandbox can be used.
 func (s *sandbox) start(ctx context.Context) error {
 	s.supervisor.Add(s.components.etcd())
-	s.supervisor.Add(s.components.forge())
+	s.supervisor.Add(s.components.forge(s.options.Hosts))
 	if err := s.supervisor.WaitReady(ctx, componentEtcd); err != nil {
 		return err
 	}
@@ -170,7 +182,10 @@ func (s *sandbox) start(ctx context.Context) error {
 	s.supervisor.Add(s.components.controllerManager())
 	s.supervisor.Add(s.components.kwok())
 	s.supervisor.Add(s.components.scheduler())
-	s.supervisor.Add(s.components.workload(s.options.Host))
+	s.supervisor.Add(s.components.workload(s.options.Hosts))
+	if len(s.options.Assets.StandIns) > 0 {
+		s.supervisor.Add(s.components.standIns())
+	}
 	if err := seed(ctx, client, s.options.Nodes); err != nil {
 		return err
 	}

@@ -25,9 +25,22 @@ type State struct {
 	ArgoCD     *ArgoCDState        `json:"argocd,omitempty"`
 	Components []supervisor.Status `json:"components"`
 	// Pods are the pods that a real process stands behind.
-	Pods     []PodState        `json:"pods,omitempty"`
+	Pods []PodState `json:"pods,omitempty"`
+	// StandInLog has a JSON line for each object that a controller was stood in for, if any are.
+	StandInLog string `json:"standInLog,omitempty"`
+	// Off names what a cluster has and a sandbox has not.
+	Off      []string          `json:"off"`
 	Versions map[string]string `json:"versions"`
 	Ports    map[string]int    `json:"ports"`
+}
+
+// off is what a report has to say of a cluster that came up in a sandbox.
+var off = []string{
+	"admission webhooks",
+	"containers of pods without a program of the engine",
+	"logs, exec and port-forward of pods",
+	"network between pods",
+	"Dex and the notifications of Argo CD",
 }
 
 // SupervisorState is the process that all others are children of.

@@ -24,9 +24,11 @@ var programs = map[string]Program{
 	"kube-controller-manager":          controllerManager,
 	"kube-scheduler":                   scheduler,
 	"kubectl":                          Kubectl,
+	"kubeseal":                         Kubeseal,
 	"kustomize":                        kustomize,
 	"kwok":                             kwok,
 	"redis":                            redis,
+	"sealed-secrets-controller":        sealedSecretsController,
 }
 
 // Find returns the program of that name, as `ps` and the components of a sandbox call it.

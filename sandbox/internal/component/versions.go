@@ -19,6 +19,7 @@ func Versions() map[string]string {
 		"sigs.k8s.io/kustomize/kustomize/v5": "kustomize",
 		"sigs.k8s.io/kwok":                   "kwok",
 		"github.com/alicebob/miniredis/v2":   "miniredis",
+		"github.com/bitnami/sealed-secrets":  "sealed-secrets",
 	}
 	if info, found := debug.ReadBuildInfo(); found {
 		for _, module := range info.Deps {

@@ -36,6 +36,8 @@ type Options struct {
 	Login string
 	// Owner is an organization that exists from the start; none when empty. More are made by the API.
 	Owner string
+	// Hosts are those that it answers for; none when nil.
+	Hosts *Hosts
 }
 
 // server is one running forge.
@@ -77,7 +79,7 @@ func Serve(ctx context.Context, options Options) error {
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ReadHeaderTimeout: 30 * time.Second,
 	}
-	failures := make(chan error, 2)
+	failures := make(chan error, 3)
 	var running sync.WaitGroup
 	running.Go(func() {
 		defer cancel()
@@ -91,6 +93,14 @@ func Serve(ctx context.Context, options Options) error {
 			failures <- fmt.Errorf("serve the forge's SSH on %s: %w", options.SSH.Addr(), err)
 		}
 	})
+	if options.Hosts != nil {
+		running.Go(func() {
+			defer cancel()
+			if err := forge.serveProxy(ctx); err != nil {
+				failures <- err
+			}
+		})
+	}
 	<-ctx.Done()
 	options.SSH.Close()
 	grace, release := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)

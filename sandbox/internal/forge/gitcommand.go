@@ -41,11 +41,17 @@ func validName(owner, name string) bool {
 		name != "." && name != ".." && !strings.HasSuffix(name, ".git") && !strings.HasPrefix(name, "-")
 }
 
-// splitPath takes OWNER/NAME or OWNER/NAME.git apart, with at most one slash before it, and nothing else.
+// splitPath takes OWNER/NAME or OWNER/NAME.git apart, with at most one slash before it, and nothing else. The groups of
+// other hosts are one owner here, with hyphens between them: GROUP/SUBGROUP/NAME is NAME of GROUP-SUBGROUP.
 func splitPath(path string) (owner, name string, ok bool) {
-	owner, name, ok = strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	name = strings.TrimSuffix(name, ".git")
-	return owner, name, ok && validName(owner, name)
+	path = strings.TrimPrefix(path, "/")
+	last := strings.LastIndexByte(path, '/')
+	if last < 0 {
+		return "", "", false
+	}
+	owner = strings.ReplaceAll(path[:last], "/", "-")
+	name = strings.TrimSuffix(path[last+1:], ".git")
+	return owner, name, validName(owner, name) && !strings.Contains(path, "//")
 }
 
 // findRepository finds a repository by the path of a Git request, also by a former name, as GitHub does.

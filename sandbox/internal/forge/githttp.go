@@ -13,7 +13,7 @@ import (
 
 // gitPath is a request of Git's smart HTTP protocol (gitprotocol-http): a repository, with or without ".git", and one
 // of the three addresses below it.
-var gitPath = regexp.MustCompile(`^(/[^/]+/[^/]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)$`)
+var gitPath = regexp.MustCompile(`^(/[^/]+(?:/[^/]+)+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-pack)$`)
 
 // serveGit answers one request of Git over HTTP. The token is the password of basic authentication, with any name.
 func (s *server) serveGit(w http.ResponseWriter, r *http.Request, path, action string) {
@@ -49,10 +49,13 @@ func (s *server) answerGit(w *countingResponse, r *http.Request, path, action st
 	}
 	_, password, _ := r.BasicAuth()
 	actor := s.tokens.find(password)
+	repository := s.findRepository(path)
+	if actor == nil && cameByProxy(r) {
+		actor = proxyActor(r, repository)
+	}
 	if actor != nil {
 		entry.Actor = actor.name
 	}
-	repository := s.findRepository(path)
 	if repository != nil && actor != nil {
 		entry.Repository = repository.fullName()
 	}

@@ -38,15 +38,17 @@ func start(t *testing.T) *sandbox {
 }
 
 // serve runs a forge in the folder until the test ends or stop is called.
-func serve(t *testing.T, folder string) *sandbox {
+func serve(t *testing.T, folder string, change ...func(*Options)) *sandbox {
 	t.Helper()
 	web, door := listen(t), listen(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() {
-		ended <- Serve(ctx, Options{Folder: folder, HTTP: web, SSH: door,
-			RequestLog: filepath.Join(folder, "requests.log"), Login: "ada", Owner: "acme"})
-	}()
+	options := Options{Folder: folder, HTTP: web, SSH: door,
+		RequestLog: filepath.Join(folder, "requests.log"), Login: "ada", Owner: "acme"}
+	for _, change := range change {
+		change(&options)
+	}
+	go func() { ended <- Serve(ctx, options) }()
 	running := &sandbox{T: t, folder: folder, web: "http://" + web.Addr().String(), ssh: door.Addr().String()}
 	running.stop = func() {
 		cancel()

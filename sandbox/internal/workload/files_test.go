@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -215,15 +216,41 @@ func TestMountsNestAndPathsFollowThem(t *testing.T) {
 
 func TestTheForgeIsTrustedWhereItsHostIs(t *testing.T) {
 	const forge = "[127.0.0.1]:2222 ssh-ed25519 AAAA\n"
+	hosts := Hosts{Names: []string{"git.example.org", "github.com"}}
 	trusting := &corev1.ConfigMap{Data: map[string]string{knownHostsKey: "gitlab.com,github.com ssh-rsa BBBB"}}
-	if got := trustForge(trusting, "github.com", forge).Data[knownHostsKey]; got != "gitlab.com,github.com ssh-rsa BBBB\n"+forge {
+	if got := hosts.trust(trusting, forge, "").Data[knownHostsKey]; got != "gitlab.com,github.com ssh-rsa BBBB\n"+forge {
 		t.Errorf("got %q", got)
 	}
 	if trusting.Data[knownHostsKey] != "gitlab.com,github.com ssh-rsa BBBB" {
 		t.Error("the watched object was changed")
 	}
 	strict := &corev1.ConfigMap{Data: map[string]string{knownHostsKey: "gitlab.com ssh-rsa BBBB"}}
-	if trustForge(strict, "github.com", forge) != strict {
+	if hosts.trust(strict, forge, "") != strict {
 		t.Error("the forge is trusted although its host is not")
+	}
+}
+
+func TestTheSandboxIsTrustedForTheCertificatesOfServedHostsAlone(t *testing.T) {
+	hosts := Hosts{Names: []string{"github.com", "git.example.org"}}
+	own := &corev1.ConfigMap{Data: map[string]string{"git.example.org": "own\n", "other.example.org": "other\n"}}
+	own.Name = certificatesName
+	got := hosts.trust(own, "", "sandbox\n").Data
+	want := map[string]string{"github.com": "sandbox\n", "git.example.org": "own\nsandbox\n", "other.example.org": "other\n"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %q", got)
+	}
+	if empty := (&corev1.ConfigMap{ObjectMeta: own.ObjectMeta}); hosts.trust(empty, "", "sandbox\n").Data["github.com"] != "sandbox\n" {
+		t.Error("a ConfigMap without data trusts nobody")
+	}
+}
+
+func TestAHostIsKnownAtAnyPort(t *testing.T) {
+	for line, want := range map[string]bool{
+		"github.com ssh-rsa A": true, "a,github.com ssh-rsa A": true, "[github.com]:443 ssh-rsa A": true,
+		"github.com.example.org ssh-rsa A": false, "# github.com": false, "": false,
+	} {
+		if knows(line, "github.com") != want {
+			t.Errorf("%q: %v", line, !want)
+		}
 	}
 }

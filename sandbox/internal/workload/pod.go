@@ -308,6 +308,8 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 	result := append(cluster.Environment(p.runner.folder),
 		"HOME="+root.path("/home/argocd"),
 		"TMPDIR="+root.path("/tmp"),
+		// Programs that ask in which namespace they run look here, or into a file whose place is fixed.
+		"POD_NAMESPACE="+p.object.Namespace,
 		"KUBECONFIG="+p.kubeconfig(),
 		// https://kubernetes.default.svc means what KUBECONFIG says.
 		"ARGOCD_FAKE_IN_CLUSTER=true",
@@ -334,6 +336,10 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 	}
 	for name, value := range variables {
 		result = append(result, name+"="+root.translate(value))
+	}
+	if p.program.word == argocdProgram {
+		// A proxy of the pod's own knows nothing of the forge.
+		result = append(result, p.runner.hosts.variables()...)
 	}
 	return result
 }

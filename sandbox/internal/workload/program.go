@@ -16,6 +16,9 @@ import (
 // pods share the machine's loopback, so each port becomes a free one and each peer the loopback port of its Service.
 type program struct {
 	name string
+	// word matches the word of a container's command line that is the program; its arguments come after that. Without
+	// such a word all are arguments, and without a pattern none are.
+	word *regexp.Regexp
 	// ports are the ports that it opens; the first is the one to connect to when the container has no readiness probe.
 	ports []portFlag
 	// peers are the addresses that it connects to.
@@ -64,7 +67,8 @@ const (
 var programs = []*program{
 	{
 		name: "argocd-application-controller",
-		// The program listens on all interfaces with this port; it has no flag for the address.
+		word: argocdProgram,
+		// It has no flag for the address, which cmd/build changes to loopback in its source.
 		ports: []portFlag{{"--metrics-port", onlyPort, 8082}},
 		peers: []peerFlag{
 			{"--repo-server", "ARGOCD_APPLICATION_CONTROLLER_REPO_SERVER", standardRepoServer},
@@ -75,6 +79,7 @@ var programs = []*program{
 	},
 	{
 		name: "argocd-applicationset-controller",
+		word: argocdProgram,
 		ports: []portFlag{
 			{"--probe-addr", loopbackPort, 8081},
 			{"--metrics-addr", loopbackPort, 8080},
@@ -85,12 +90,14 @@ var programs = []*program{
 	},
 	{
 		name:      "argocd-repo-server",
+		word:      argocdProgram,
 		ports:     []portFlag{{"--port", onlyPort, 8081}, {"--metrics-port", onlyPort, 8084}},
 		peers:     []peerFlag{redisPeer},
 		arguments: []string{"--address=127.0.0.1", "--metrics-address=127.0.0.1"},
 	},
 	{
 		name:  nameServer,
+		word:  argocdProgram,
 		ports: []portFlag{{"--port", onlyPort, 8080}, {"--metrics-port", onlyPort, 8083}},
 		peers: []peerFlag{
 			{"--repo-server", "ARGOCD_SERVER_REPO_SERVER", standardRepoServer},
@@ -100,8 +107,19 @@ var programs = []*program{
 		arguments:    []string{"--address=127.0.0.1", "--metrics-address=127.0.0.1"},
 		clientPrefix: "SERVER_",
 	},
+	sealedSecretsProgram,
 	redisProgram,
 }
+
+// sealedSecretsProgram is the controller of Sealed Secrets, by its own flags (pkg/controller/server.go).
+var sealedSecretsProgram = &program{
+	name:  "sealed-secrets-controller",
+	word:  regexp.MustCompile(`(^|/)controller$`),
+	ports: []portFlag{{"--listen-addr", loopbackPort, 8080}, {"--listen-metrics-addr", loopbackPort, 8081}},
+}
+
+// sealedSecretsImage are the images of that controller, by whatever registry or mirror. They start it by themselves.
+var sealedSecretsImage = regexp.MustCompile(`(^|/)sealed-secrets(-controller)?([:@]|$)`)
 
 // redisProgram is miniredis in place of Redis, or of the proxy in front of a highly available one: only the first pod of
 // a Service is ever connected to, so that all clients see the same data.
@@ -113,7 +131,7 @@ var redisProgram = &program{
 // redisNames are the values of the label app.kubernetes.io/name of pods that are Redis to Argo CD.
 var redisNames = []string{"argocd-redis", "argocd-redis-ha-haproxy"}
 
-var realProgram = regexp.MustCompile(`(^|/)argocd-(application-controller|applicationset-controller|repo-server|server)$`)
+var argocdProgram = regexp.MustCompile(`(^|/)argocd-(application-controller|applicationset-controller|repo-server|server)$`)
 
 // find returns the program that stands behind a container of the pod, and the container, or nils. The stages for pods in
 // assets/stages/pod.yaml say the same to kwok, which must leave these pods alone.
@@ -121,10 +139,15 @@ func find(pod *corev1.Pod) (*program, *corev1.Container) {
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
 		for _, word := range slices.Concat(container.Command, container.Args) {
-			if realProgram.MatchString(word) {
+			if argocdProgram.MatchString(word) {
 				name := path.Base(word)
 				return programs[slices.IndexFunc(programs, func(p *program) bool { return p.name == name })], container
 			}
+		}
+	}
+	for i := range pod.Spec.Containers {
+		if sealedSecretsImage.MatchString(pod.Spec.Containers[i].Image) {
+			return sealedSecretsProgram, &pod.Spec.Containers[i]
 		}
 	}
 	if slices.Contains(redisNames, pod.Labels["app.kubernetes.io/name"]) {
@@ -159,9 +182,8 @@ func (p *program) declaredPorts(arguments []string) []int {
 // loopback, which win because they come last. The ports are what the declared ones became.
 func (p *program) commandLine(arguments []string, environment map[string]string, ports map[int]int, resolve func(address string) string) []string {
 	line := []string{p.name}
-	if p != redisProgram {
-		program := slices.IndexFunc(arguments, realProgram.MatchString)
-		line = append(line, arguments[program+1:]...)
+	if p.word != nil {
+		line = append(line, arguments[slices.IndexFunc(arguments, p.word.MatchString)+1:]...)
 	}
 	for i, declared := range p.declaredPorts(arguments) {
 		line = append(line, p.ports[i].flag+"="+fmt.Sprintf(p.ports[i].value, ports[declared]))

@@ -21,6 +21,10 @@ func podOf(name string, command, arguments []string) *corev1.Pod {
 	}
 }
 
+func imagePod(image string, command ...string) *corev1.Pod {
+	return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image, Command: command}}}}
+}
+
 func TestEveryPodHasExactlyOneKeeper(t *testing.T) {
 	expressions := stageExpressions(t)
 	if len(expressions) != 2 || expressions[0] != expressions[1] {
@@ -53,6 +57,10 @@ func TestEveryPodHasExactlyOneKeeper(t *testing.T) {
 		{podOf("argocd-dex-server", []string{"/shared/argocd-dex", "rundex"}, nil), false},
 		{podOf("argocd-notifications-controller", nil, []string{"/usr/local/bin/argocd-notifications"}), false},
 		{podOf("web", nil, []string{"--upstream=argocd-server:443"}), false},
+		{imagePod("docker.io/bitnami/sealed-secrets-controller:0.40.0", "controller"), true},
+		{imagePod("registry.example:5000/mirror/sealed-secrets-controller@sha256:00"), true},
+		{imagePod("bitnami/sealed-secrets-kubeseal:0.40.0"), false},
+		{imagePod("example/controller:1", "controller"), false},
 		{&corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "bare"}}}}, false},
 	} {
 		if Owned(test.pod) != test.owned {
@@ -148,6 +156,19 @@ func TestOnlyNamesOfServicesAreServices(t *testing.T) {
 		_, service, found := parseServiceAddress(address, "argocd")
 		if got := service.String(); found != (want != "") || found && got != want {
 			t.Errorf("%s is %s, %v", address, got, found)
+		}
+	}
+}
+
+func TestTheSealedSecretsControllerListensOnLoopback(t *testing.T) {
+	for _, command := range [][]string{nil, {"controller"}, {"/usr/local/bin/controller"}} {
+		program, container := find(imagePod("bitnami/sealed-secrets-controller:0.40.0", command...))
+		words := append(slices.Clone(container.Command), "--key-prefix", "key", "--listen-addr", ":9090")
+		line := program.commandLine(words, nil, map[int]int{9090: 40001, 8081: 40002}, nil)
+		want := "sealed-secrets-controller --key-prefix key --listen-addr :9090 " +
+			"--listen-addr=127.0.0.1:40001 --listen-metrics-addr=127.0.0.1:40002"
+		if got := strings.Join(line, " "); got != want {
+			t.Errorf("%v: got  %s\nwant %s", command, got, want)
 		}
 	}
 }

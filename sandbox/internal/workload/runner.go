@@ -35,7 +35,7 @@ import (
 type Runner struct {
 	folder     cluster.Folder
 	executable string
-	host       string
+	hosts      Hosts
 	config     *rest.Config
 	client     kubernetes.Interface
 	report     func(string)
@@ -51,9 +51,8 @@ type Runner struct {
 	publishes chan struct{}
 }
 
-// New returns a runner that reports each thing that happens, as a line, from any goroutine. The host is the one that the
-// forge answers for, or empty.
-func New(folder cluster.Folder, kubeconfig, executable, host string, report func(string)) (*Runner, error) {
+// New returns a runner that reports each thing that happens, as a line, from any goroutine.
+func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, report func(string)) (*Runner, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of the workload: %w", err)
@@ -65,7 +64,7 @@ func New(folder cluster.Folder, kubeconfig, executable, host string, report func
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	runner := &Runner{
-		folder: folder, executable: executable, host: host, config: config, client: client, report: report,
+		folder: folder, executable: executable, hosts: hosts, config: config, client: client, report: report,
 		pods: map[types.UID]*pod{}, publishes: make(chan struct{}, 1),
 	}
 	runner.services = newServices(folder.Path("config/services.json"), runner.backend)
@@ -235,14 +234,18 @@ func (r *Runner) sourceChanged(object any) {
 // ConfigMap returns a ConfigMap as last seen.
 func (r *Runner) ConfigMap(namespace, name string) (*corev1.ConfigMap, error) {
 	configMap, err := r.configMaps.ConfigMaps(namespace).Get(name)
-	if err != nil || r.host == "" {
+	if err != nil || len(r.hosts.Names) == 0 {
 		return configMap, err
 	}
 	forge, err := os.ReadFile(r.folder.Path("forge/known_hosts"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the forge's host keys: %w", err)
 	}
-	return trustForge(configMap, r.host, string(forge)), nil
+	authority, err := os.ReadFile(r.folder.Authority())
+	if err != nil {
+		return nil, fmt.Errorf("reading the certificate of the sandbox's authority: %w", err)
+	}
+	return r.hosts.trust(configMap, string(forge), string(authority)), nil
 }
 
 // Secret returns a Secret as last seen.

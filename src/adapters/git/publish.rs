@@ -24,6 +24,27 @@ pub struct Author {
     pub email: String,
 }
 
+/// Who the person with this environment is, as `git` knows them; none if it does not.
+pub async fn person(environment: &BTreeMap<String, String>) -> Result<Option<Author>, GitError> {
+    // Outside of any clone: it is the person's own configuration that counts.
+    let folder = private_folder()?;
+    let configured = async |name: &str| {
+        let program = outside_of_clones(as_person(folder.path(), environment), folder.path()).args(["config", "--get", name]);
+        let output = program.run().await.map_err(|error| failed(&error))?;
+        let value = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        Ok::<_, GitError>(Some(value).filter(|value| output.is_success() && !value.is_empty()))
+    };
+    let name = match environment.get("GIT_AUTHOR_NAME") {
+        Some(name) => Some(name.clone()),
+        None => configured("user.name").await?,
+    };
+    let email = match environment.get("GIT_AUTHOR_EMAIL") {
+        Some(email) => Some(email.clone()),
+        None => configured("user.email").await?,
+    };
+    Ok(name.zip(email).map(|(name, email)| Author { name, email }))
+}
+
 /// With what a repository is pushed.
 #[derive(Clone, Copy)]
 pub enum Access<'a> {
@@ -61,6 +82,23 @@ impl NewRepository {
         String::from_utf8_lossy(&head).trim().parse().map_err(|error| GitError::Other(format!("after a commit: {error}")))
     }
 
+    /// The commit that is checked out; none if there is none yet.
+    pub async fn head(&self) -> Result<Option<Commit>, GitError> {
+        let output = self.sealed().args(["rev-parse", "--verify", "--quiet", "HEAD"]).run().await.map_err(|error| failed(&error))?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().parse().ok().filter(|_| output.is_success()))
+    }
+
+    /// Whether the history of what is checked out has `commit`. There need not be a repository.
+    pub async fn has(&self, commit: &Commit) -> Result<bool, GitError> {
+        let git_folder = self.folder.join(".git");
+        if !git_folder.exists() {
+            return Ok(false);
+        }
+        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]);
+        let output = program.args(["merge-base", "--is-ancestor", commit.as_str(), "HEAD"]).run().await.map_err(|error| failed(&error))?;
+        Ok(output.is_success())
+    }
+
     /// The repository in `folder`, as it is.
     pub fn open(folder: &Path) -> Self {
         Self { folder: folder.to_owned() }
@@ -71,12 +109,17 @@ impl NewRepository {
         self.git(&["config", "--local", name, value]).await.map(|_| ())
     }
 
-    /// What the configuration of this repository alone says for `name`; none if it says nothing, or if there is no repository.
-    pub async fn configured(&self, name: &str) -> Result<Option<String>, GitError> {
+    /// What the configuration of this repository alone says, with names in lower case as `git` lists them; nothing if there is no repository.
+    pub async fn configuration(&self) -> Result<BTreeMap<String, String>, GitError> {
         let git_folder = self.folder.join(".git");
-        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--get", name]);
+        let program = self.sealed().args(["--git-dir".as_ref(), git_folder.as_os_str()]).args(["config", "--local", "--null", "--list"]);
         let output = program.run().await.map_err(|error| failed(&error))?;
-        Ok(output.is_success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned()))
+        if !output.is_success() {
+            return Ok(BTreeMap::new());
+        }
+        let listed = String::from_utf8_lossy(&output.stdout);
+        let settings = listed.split('\0').filter_map(|setting| setting.split_once('\n'));
+        Ok(settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
     /// Names the remote `origin`, whatever it was before.

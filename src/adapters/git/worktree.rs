@@ -28,8 +28,17 @@ const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/v1";
 #[derive(Debug)]
 pub struct GitWorktree {
     folder: PathBuf,
-    /// The settings that turn the clone's filters off, once they are known.
-    filters: OnceCell<Vec<(String, String)>>,
+    /// What is in the clone's configuration, once it is known.
+    configuration: OnceCell<Configuration>,
+}
+
+/// What is of interest in the configuration of a clone.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Configuration {
+    /// The settings that turn the clone's filters off, which `git status` would run to compare files.
+    filters_off: Vec<(String, String)>,
+    /// The address of the remote `origin`.
+    origin: Option<RepositoryUrl>,
 }
 
 /// An entry of a commit's tree.
@@ -43,13 +52,16 @@ struct Entry {
 impl GitWorktree {
     /// The clone in `folder`, or around it. Whether there is one is seen when it is first asked.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), filters: OnceCell::new() }
+        Self { folder: folder.into(), configuration: OnceCell::new() }
     }
 
     /// `git` in the clone, with nothing of the clone's own that would start a program.
     async fn git(&self) -> Result<Program<'_>, GitError> {
-        let filters = self.filters.get_or_try_init(|| filters_off(&self.folder)).await?;
-        Ok(sealed(&self.folder, filters.clone()))
+        Ok(sealed(&self.folder, self.configuration().await?.filters_off.clone()))
+    }
+
+    async fn configuration(&self) -> Result<&Configuration, GitError> {
+        self.configuration.get_or_try_init(|| read_configuration(&self.folder)).await
     }
 
     fn explain(&self, output: &Output) -> GitError {
@@ -95,10 +107,7 @@ impl Worktree for GitWorktree {
     async fn facts(&self) -> Result<WorktreeFacts, GitError> {
         let status = ["status", "--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--ignore-submodules=all", "--no-renames"];
         let status = run(self.git().await?.args(status), |output| self.explain(output)).await?;
-        // Exit status 1 says that there is no such setting.
-        let origin = self.git().await?.args(["config", "--get", "remote.origin.url"]).run().await.map_err(|error| failed(&error))?;
-        let origin = String::from_utf8_lossy(&origin.stdout).trim().parse::<RepositoryUrl>().ok();
-        facts(&status, origin)
+        facts(&status, self.configuration().await?.origin.clone())
     }
 
     async fn files(&self, commit: &Commit, folders: &[RepositoryPath]) -> Result<Vec<File>, GitError> {
@@ -130,22 +139,31 @@ fn below(folders: &[RepositoryPath]) -> Vec<String> {
     folders.iter().map(|folder| folder.as_str().to_owned()).collect()
 }
 
-/// Finds the clone's filters, which `git status` would run to compare files, and the settings that turn them off.
-async fn filters_off(folder: &Path) -> Result<Vec<(String, String)>, GitError> {
-    require_git().await?;
+async fn read_configuration(folder: &Path) -> Result<Configuration, GitError> {
     if !folder.is_dir() {
+        require_git().await?;
         return Err(GitError::NotARepository(folder.display().to_string()));
     }
-    // Exit status 1 says that there are none.
-    let program = sealed(folder, []).args(["config", "--null", "--name-only", "--get-regexp", r"^filter\."]);
-    let output = program.run().await.map_err(|error| failed(&error))?;
-    let names = String::from_utf8_lossy(&output.stdout);
-    let drivers = names.split('\0').filter_map(|name| name.rsplit_once('.')).map(|(driver, _)| driver);
-    let off = |driver: &str| {
-        [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")]
-            .map(|(key, value)| (format!("{driver}.{key}"), value.to_owned()))
-    };
-    Ok(drivers.flat_map(off).collect())
+    let names = r"^(filter\..*|remote\.origin\.url)$";
+    let program = sealed(folder, []).args(["config", "--null", "--get-regexp", names]);
+    let (_, output) = tokio::try_join!(require_git(), async { program.run().await.map_err(|error| failed(&error)) })?;
+    // Exit status 1 says that there is none of it.
+    Ok(configuration(&output.stdout))
+}
+
+/// Reads `git config --null --get-regexp`: for each setting its name, a line's end and its value; the last value counts.
+fn configuration(listed: &[u8]) -> Configuration {
+    let mut found = Configuration::default();
+    for setting in String::from_utf8_lossy(listed).split('\0').filter(|setting| !setting.is_empty()) {
+        let (name, value) = setting.split_once('\n').unwrap_or((setting, ""));
+        if name == "remote.origin.url" {
+            found.origin = value.trim().parse().ok();
+        } else if let Some((driver, _)) = name.rsplit_once('.') {
+            let off = [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")];
+            found.filters_off.extend(off.map(|(key, value)| (format!("{driver}.{key}"), value.to_owned())));
+        }
+    }
+    found
 }
 
 /// Reads `git status --porcelain=v2 --branch -z` (git-status(1)).

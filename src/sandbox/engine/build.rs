@@ -100,7 +100,7 @@ pub(super) async fn build(store: &Store, context: &Context) -> Result<PathBuf> {
         );
         context.events.warn(message, Some("set GOCACHE to a folder on a disk with more space".to_owned()));
     }
-    compile(go(&["run", "./cmd/build", "-o", FILE_NAME]), context).await?;
+    compile(go(&["run", "./cmd/build", "-o", FILE_NAME, "-sources", sources::hash()]), context).await?;
 
     let path = store.path();
     let built = module.join(FILE_NAME);

@@ -78,10 +78,16 @@ impl Outside {
         }
     }
 
-    fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running) = self.with(|state| {
+    pub(super) fn sync(&self, application: &Object) {
+        let (head, applications, reachable, running, status) = self.with(|state| {
             let running = state.objects.values().any(|object| object.name() == "argocd-application-controller-0");
-            (state.head.clone(), state.tree.applications.clone(), state.has_access() && !state.fetches_break, running)
+            (
+                state.head.clone(),
+                state.tree.applications.clone(),
+                state.has_access() && !state.fetches_break,
+                running,
+                state.statuses.get(application.name()).cloned(),
+            )
         });
         if !running {
             return;
@@ -103,17 +109,20 @@ impl Outside {
             if let Some(fields) = value.as_object_mut() {
                 fields.remove("operation");
             }
-            value["status"] = json!({
+            value["status"] = status.unwrap_or_else(|| {
+json!({
                 "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
                 "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}}, "resources": managed,
+            })
             });
         });
-        if application.name() == "argocd-app-of-apps" {
-            for child in applications.iter().filter(|child| child.object.name() != "argocd-app-of-apps") {
-                let reference = child.object.reference();
-                if self.with(|state| !state.objects.contains_key(&reference)) {
-                    self.store(&reference, |value| merge(value, child.object.value()));
-                }
+        // An app-of-apps brings the Applications whose files are in its folder.
+        let folder = application.text("/spec/source/path");
+        let children = applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        for child in children.filter(|child| child.object.name() != application.name()) {
+            let reference = child.object.reference();
+            if self.with(|state| !state.objects.contains_key(&reference)) {
+                self.store(&reference, |value| merge(value, child.object.value()));
             }
         }
     }

@@ -1,0 +1,183 @@
+//! The Applications as they are watched: how each stands, what is to be expected of it, and when it came up.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::Scope;
+use crate::domain::application::{Application, HealthStatus};
+use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
+use crate::domain::{Object, ObjectRef};
+use crate::error::Failure;
+use crate::plan::diagnosis::{State, verdict};
+use crate::plan::prospect::{Prospect, prospect};
+use crate::steps::World;
+
+/// What is known of one Application.
+pub(super) struct Known {
+    pub(super) state: State,
+    pub(super) has_error: bool,
+    pub(super) at_another_commit: bool,
+    pub(super) sync_options: Value,
+    pub(super) retry: Value,
+    pub(super) prune: bool,
+    /// The number of the try that Argo CD makes next, while it waits to make it, and since when that is known.
+    pub(super) next_try: Option<(i64, Instant)>,
+    /// Whether its objects were found not to work.
+    is_degraded: bool,
+    pub(super) asked: Option<Instant>,
+    pub(super) times_asked: u32,
+}
+
+/// The Applications of a scope.
+pub(super) struct Watched {
+    pub(super) applications: BTreeMap<ObjectRef, Known>,
+    declared: BTreeSet<ObjectRef>,
+    left_out: BTreeSet<String>,
+    projects: Vec<Object>,
+    /// When an Application last converged.
+    pub(super) last_success: Option<Instant>,
+    seen_once: bool,
+}
+
+impl Watched {
+    pub(super) fn new(world: &World, scope: &Scope) -> Self {
+        let tree = &world.wanted.tree;
+        let left_out = scope.left_out(tree);
+        let names = tree.applications.iter().map(|application| application.object.name()).filter(|name| !left_out.contains(*name));
+        let declared: BTreeSet<ObjectRef> =
+            names.map(|name| ObjectRef::namespaced(ARGOCD_API_VERSION, "Application", ARGOCD_NAMESPACE, name)).collect();
+        let applications = declared.iter().map(|reference| (reference.clone(), Known::absent())).collect();
+        let projects = tree.projects.iter().map(|project| project.object.clone()).collect();
+        Self { applications, declared, left_out, projects, last_success: None, seen_once: false }
+    }
+
+    pub(super) fn restart<'a>(&mut self, world: &World, objects: impl Iterator<Item = &'a Object>) {
+        let objects: Vec<&Object> = objects.collect();
+        let there: BTreeSet<ObjectRef> = objects.iter().map(|object| object.reference()).collect();
+        let gone: Vec<ObjectRef> = self.applications.keys().filter(|reference| !there.contains(reference)).cloned().collect();
+        gone.iter().for_each(|reference| self.remove(reference));
+        objects.into_iter().for_each(|object| self.note(world, object));
+        self.seen_once = true;
+    }
+
+    pub(super) fn note(&mut self, world: &World, object: &Object) {
+        if self.left_out.contains(object.name()) {
+            return;
+        }
+        let Ok(application) = Application::read(object) else { return };
+        let application = application.with_windows(&self.projects);
+        let tree = &world.wanted.tree;
+        let commit = world.commit();
+        let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
+        let before = self.applications.get(&object.reference());
+        let operation = application.operation().filter(|operation| operation.is_running() && operation.finished_at.is_some());
+        let next_try = operation.map(|operation| {
+            let same = before.and_then(|known| known.next_try).filter(|(number, _)| *number == operation.retry_count);
+            same.unwrap_or((operation.retry_count, Instant::now()))
+        });
+        let known = Known {
+            state: verdict(&application, expected),
+            has_error: application.errors().next().is_some(),
+            at_another_commit: expected.is_some_and(|expected| {
+                application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
+            }),
+            sync_options: object.at("/spec/syncPolicy/syncOptions").cloned().unwrap_or_default(),
+            retry: object.at("/spec/syncPolicy/retry").cloned().unwrap_or_default(),
+            prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
+            next_try,
+            is_degraded: application.health() == HealthStatus::Degraded,
+            asked: before.and_then(|known| known.asked),
+            times_asked: before.map_or(0, |known| known.times_asked),
+        };
+        if known.state.is_converged() && before.is_none_or(|before| !before.state.is_converged()) {
+            self.last_success = Some(Instant::now());
+        }
+        world.note_application(object.name(), known.state.is_converged());
+        self.applications.insert(object.reference(), known);
+    }
+
+    pub(super) fn remove(&mut self, reference: &ObjectRef) {
+        if self.declared.contains(reference) {
+            self.applications.insert(reference.clone(), Known::absent());
+        } else {
+            self.applications.remove(reference);
+        }
+    }
+
+    pub(super) fn states(&self) -> BTreeMap<ObjectRef, State> {
+        self.applications.iter().map(|(reference, known)| (reference.clone(), known.state.clone())).collect()
+    }
+
+    /// What is to be expected of each Application; of those that move, also what they do. As long as this stays the same, nothing happens.
+    pub(super) fn outlook(&self) -> BTreeMap<ObjectRef, (Prospect, Option<State>)> {
+        let outlook = |known: &Known| {
+            let prospect = known.prospect();
+            (prospect, Some(known.state.clone()).filter(|_| prospect == Prospect::Moving))
+        };
+        self.applications.iter().map(|(reference, known)| (reference.clone(), outlook(known))).collect()
+    }
+
+    pub(super) fn converged(&self) -> usize {
+        self.applications.values().filter(|known| known.state.is_converged()).count()
+    }
+
+    pub(super) fn is_converged(&self) -> bool {
+        self.seen_once && self.converged() == self.applications.len()
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = (&ObjectRef, &Known)> {
+        self.applications.iter().filter(|(_, known)| !known.state.is_converged())
+    }
+
+    /// The first few that are not there yet, and why.
+    pub(super) fn describe(&self) -> String {
+        const FEW: usize = 3;
+        let few: Vec<String> = self.open().take(FEW).map(|(reference, known)| format!("{}: {}", reference.name, known.brief())).collect();
+        let more = self.open().count().saturating_sub(FEW);
+        if more == 0 { few.join("; ") } else { format!("{}; and {more} more", few.join("; ")) }
+    }
+
+    /// `failure` with what is not there, and why, as its causes.
+    pub(super) fn blame(&self, failure: Failure) -> Failure {
+        const MOST: usize = 20;
+        let failure = self.open().take(MOST).fold(failure, |failure, (reference, known)| {
+            failure.because(format!("{}: {}", reference.name, known.state.reason().unwrap_or("it is not there")))
+        });
+        failure.hint("`gitops-bootstrap status` shows the tree with the cause of each stall")
+    }
+}
+
+impl Known {
+    fn absent() -> Self {
+        Self {
+            state: State::Unknown,
+            has_error: false,
+            at_another_commit: false,
+            sync_options: Value::Null,
+            retry: Value::Null,
+            prune: false,
+            next_try: None,
+            is_degraded: false,
+            asked: None,
+            times_asked: 0,
+        }
+    }
+
+    /// What is to be expected of it.
+    pub(super) fn prospect(&self) -> Prospect {
+        let repeated = self.next_try.map_or(0, |(number, _)| u32::try_from(number).unwrap_or(0));
+        // What does not work may need nothing but time: nobody has tried to help it.
+        let asked = if self.is_degraded && !self.has_error { 0 } else { self.times_asked };
+        prospect(&self.state, repeated.max(asked))
+    }
+
+    /// Why it is not there yet, in a few words.
+    fn brief(&self) -> &str {
+        match &self.state {
+            State::Unknown => "Argo CD has not come to it yet",
+            state => state.reason().unwrap_or("well"),
+        }
+    }
+}
