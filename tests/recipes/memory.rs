@@ -176,7 +176,7 @@ impl Outside {
         });
     }
 
-    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    /// All objects without what differs from run to run: versions, UIDs, times and who holds the lock.
     pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
         let objects = self.with(|state| state.objects.clone());
         objects
@@ -185,6 +185,7 @@ impl Outside {
             .map(|(reference, object)| {
                 let mut value = object.into_value();
                 value["metadata"]["resourceVersion"] = Value::Null;
+                value["metadata"]["uid"] = Value::Null;
                 (reference, value)
             })
             .collect()
