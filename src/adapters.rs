@@ -11,6 +11,7 @@ pub mod process;
 pub mod releases;
 pub mod secret_file;
 pub mod ssh_key;
+pub mod survey;
 pub mod token;
 pub mod tools;
 

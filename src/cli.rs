@@ -2,8 +2,10 @@
 
 pub mod change;
 pub mod detach;
+pub mod drill;
 pub mod identities;
 pub mod init;
+pub mod lint;
 pub mod new;
 pub mod pack;
 pub mod recover;
@@ -85,6 +87,9 @@ pub struct Target {
     /// Connect although the kubeconfig turns the check of the API server's certificate off
     #[arg(long, help_heading = "Cluster")]
     pub allow_insecure_tls: bool,
+    /// Let a share of the requests to the API server fail, to rehearse that: `20%`, or `20%:7` with a seed
+    #[arg(long, value_name = "SHARE", hide = true)]
+    pub api_flaky: Option<crate::domain::Flakiness>,
 }
 
 /// The verbs.
@@ -102,6 +107,10 @@ pub enum Verb {
     Detach(detach::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
+    Drill(drill::Arguments),
+    /// Check the fleet repository: what is dangerous in it, and what could not boot from zero
+    Lint(lint::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
     /// Put the Secrets that Git cannot hold in clear into an encrypted bundle, or check the one that is there

@@ -7,7 +7,9 @@ mod change;
 pub mod completions;
 pub mod connect;
 pub mod detach;
+pub mod drill;
 pub mod init;
+pub mod lint;
 pub mod man;
 pub mod new;
 pub mod pack;
@@ -15,6 +17,7 @@ pub mod recover;
 pub mod render;
 pub mod rotate_key;
 pub mod sandbox;
+mod serve_clone;
 pub mod status;
 pub mod unpack;
 
@@ -30,7 +33,9 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
+        Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
+        Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
         Verb::Pack(arguments) => pack::run(arguments, &context).await,
         Verb::Unpack(arguments) => unpack::run(arguments, &context).await,

@@ -15,11 +15,20 @@ const AT_ONCE: usize = 8;
 /// The most lists that are read in all; Applications beyond keep what Argo CD says of them.
 const MOST_LISTS: usize = 200;
 
-/// The deepest cause of each of `applications` for which the cluster shows one that Argo CD does not name.
+/// The deepest cause of each of `applications` for which the cluster shows one that Argo CD does not name. Reads what [`evidence`] says.
+pub async fn causes(cluster: &dyn Cluster, applications: &[(Application, State)]) -> BTreeMap<ApplicationRef, String> {
+    let evidence = evidence(cluster, applications).await;
+    applications
+        .iter()
+        .filter_map(|(application, state)| Some((application.reference.clone(), cause::deepest(application, state, &evidence)?)))
+        .collect()
+}
+
+/// What the cluster shows of the objects of `applications` that are not well.
 ///
 /// Reads at most [`cause::MOST_LISTS`] lists for one Application, shared between those in the same namespace. A list that cannot be read, for
 /// want of a right or because its kind is gone, is left out: this never fails.
-pub async fn causes(cluster: &dyn Cluster, applications: &[(Application, State)]) -> BTreeMap<ApplicationRef, String> {
+pub async fn evidence(cluster: &dyn Cluster, applications: &[(Application, State)]) -> Evidence {
     let mut lists: BTreeSet<List> = BTreeSet::new();
     for (application, state) in applications {
         lists.extend(cause::lists(application, state));
@@ -27,7 +36,7 @@ pub async fn causes(cluster: &dyn Cluster, applications: &[(Application, State)]
             break;
         }
     }
-    let evidence: Evidence = futures::stream::iter(lists)
+    futures::stream::iter(lists)
         .map(|list| async move {
             let (resource, namespace) = &list;
             let objects = cluster.list(resource, namespace.as_deref(), None).await.ok()?;
@@ -36,9 +45,5 @@ pub async fn causes(cluster: &dyn Cluster, applications: &[(Application, State)]
         .buffer_unordered(AT_ONCE)
         .filter_map(std::future::ready)
         .collect()
-        .await;
-    applications
-        .iter()
-        .filter_map(|(application, state)| Some((application.reference.clone(), cause::deepest(application, state, &evidence)?)))
-        .collect()
+        .await
 }

@@ -17,7 +17,7 @@ use crate::steps::{
     key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, leave::Leave,
     marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, projects::Projects, proof::Proof,
     prune_keys::PruneKeys, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust,
-    secret_create::SecretCreate, secret_swap::SecretSwap, stop::Stop,
+    secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd, stop::Stop,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -116,11 +116,13 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Install => Box::new(Install),
         StepId::KnownHosts => Box::new(KnownHosts),
         StepId::Rollout => Box::new(Rollout),
+        StepId::ServeClone => Box::new(ServeClone),
         StepId::Projects => Box::new(Projects),
         StepId::Infrastructure => Box::new(Infrastructure),
         StepId::Gates => Box::new(Gates),
         StepId::RootApp => Box::new(RootApp),
         StepId::Converge => Box::new(Converge),
+        StepId::ServeEnd => Box::new(ServeEnd),
         StepId::PruneKeys => Box::new(PruneKeys),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),

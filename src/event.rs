@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use crate::domain::Finding;
 use crate::error::Failure;
 use crate::plan::StepId;
 use crate::ports::cluster::FieldConflict;
@@ -108,6 +109,8 @@ pub enum Event {
         /// Of how many; 0 if that is not known.
         total: u64,
     },
+    /// A check found something, which may be allowed.
+    Finding(Finding),
     /// What a recovery has come to, also where it failed.
     Evidence {
         /// The evidence, as in the report.

@@ -1,7 +1,7 @@
 //! Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
 //!
 //! The flow is `cli -> settings -> plan -> engine -> steps -> ports <- adapters`, with `engine -> event -> report` on the side.
-//! [`domain`], [`manifest`] and [`plan`] are pure; the outside world is behind [`ports`].
+//! [`domain`], [`manifest`], [`plan`] and [`lint`] are pure; the outside world is behind [`ports`].
 
 pub mod adapters;
 pub mod cli;
@@ -13,6 +13,7 @@ pub mod domain;
 pub mod engine;
 pub mod error;
 pub mod event;
+pub mod lint;
 pub mod manifest;
 pub mod plan;
 pub mod ports;

@@ -3,6 +3,7 @@
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
+pub mod drill;
 pub mod inventory;
 pub mod losses;
 pub mod managed_fields;

@@ -9,5 +9,5 @@ pub mod key_maker;
 pub use cluster::Cluster;
 pub use commands::Commands;
 pub use forge::Forge;
-pub use git::{Remote, Worktree};
+pub use git::{Packer, Remote, Worktree};
 pub use key_maker::KeyMaker;

@@ -5,6 +5,7 @@ mod fleet;
 mod forge;
 mod remote;
 mod rights;
+mod served;
 mod stale_keys;
 mod target;
 
@@ -13,8 +14,10 @@ pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
 pub use remote::head_of_remote;
 pub use rights::{
-    check_recovery_rights, check_restore_rights, check_rights, check_rights_to_detach, check_rights_to_rotate, needed as needed_rights,
+    check_recovery_rights, check_restore_rights, check_rights, check_rights_to_detach, check_rights_to_rotate, check_server_rights,
+    needed as needed_rights,
 };
+pub use served::serve;
 pub use stale_keys::{check_named, check_old_cluster, stale};
 pub use target::{Allowed, Found, check_target};
 

@@ -3,12 +3,15 @@
 //! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
 
 mod bars;
+mod drill;
 mod ending;
 mod failure;
 mod json;
 mod lines;
+mod lint;
 pub mod recovery;
 mod sanitise;
+mod sarif;
 mod status;
 mod step;
 mod summary;
@@ -197,6 +200,31 @@ pub fn recovered(recovery: &crate::plan::recovery::Recovery, files: &[std::path:
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);
+}
+
+/// Writes what a drill found to standard output, for people. `written` are the files of the report.
+pub fn drill(report: &crate::plan::drill::Report, written: &[String], style: &Style) {
+    show(&drill::drill(report, written, style.stdout), style);
+}
+
+/// The report of a drill as Markdown.
+pub fn drill_markdown(report: &crate::plan::drill::Report) -> String {
+    drill::markdown(report)
+}
+
+/// Writes what `lint` found to standard output, for people.
+pub fn lint(report: &crate::lint::Report, style: &Style) {
+    show(&lint::report(report, style.stdout), style);
+}
+
+/// What `lint` found as SARIF 2.1.0, for code hosts.
+pub fn sarif(report: &crate::lint::Report) -> serde_json::Value {
+    sarif::log(report)
+}
+
+/// Writes the rules of `lint` to standard output, for people.
+pub fn rules(style: &Style) {
+    show(&lint::rules(style.stdout), style);
 }
 
 /// Writes lines for people to standard error.

@@ -5,8 +5,10 @@
 pub mod demo;
 pub mod engine;
 mod program;
+pub mod seed;
 mod state;
 
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +30,31 @@ pub struct Sandbox {
     engine: Engine,
     name: SandboxName,
     folder: PathBuf,
+}
+
+/// What a sandbox is like, beyond what all are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// The hosts that its forge answers for, as Argo CD sees it.
+    pub hosts: Vec<String>,
+    /// Whether the controllers are stood in for that cannot run in it.
+    pub stands_in: bool,
+    /// Folders with further stages that stand in for controllers. They win over those of the engine.
+    pub stand_ins: Vec<PathBuf>,
+}
+
+/// A sandbox that ends with this process, however that ends; [`Held::down`] also removes what it wrote.
+#[derive(Debug)]
+pub struct Held {
+    program: program::Held,
+}
+
+impl Held {
+    /// Ends `sandbox`, which this holds, and removes its folder.
+    pub async fn down(self, sandbox: &Sandbox, context: &Context) -> Result<()> {
+        self.program.end().await;
+        sandbox.down(context).await.map(drop)
+    }
 }
 
 impl Sandbox {
@@ -54,19 +81,18 @@ impl Sandbox {
 
     /// Starts it, with what it had when it ran last, or finds it running; returns when it can be used. It stays when this process ends.
     pub async fn up(&self, context: &Context) -> Result<State> {
+        self.up_as(&Setup::default(), context).await
+    }
+
+    /// The same for a sandbox that is like `setup` says, unless it runs.
+    pub async fn up_as(&self, setup: &Setup, context: &Context) -> Result<State> {
         if let Some(state) = self.running_as_written().await {
             return Ok(state);
         }
-        make_private(&self.folder).map_err(|error| {
-            Failure::usage(format!("cannot make the sandbox's folder `{}`", self.folder.display()))
-                .because(error)
-                .hint("set XDG_STATE_HOME to a folder that can be written to")
-        })?;
-        let message = format!("starting the sandbox `{}`", self.name);
-        context.events.send(Event::Work { message: message.clone(), done: 0, total: 0 });
-        let arguments = self.arguments(&["up", "--name", self.name.as_str(), "--detach", "--output", "json"]);
-        let on_message = |line: &str| context.events.send(Event::Work { message: format!("{message}: {line}"), done: 0, total: 0 });
-        let finished = self.engine.run(arguments, context, on_message).await?;
+        self.make_folder()?;
+        let mut arguments = self.up_arguments(setup);
+        arguments.push("--detach".into());
+        let finished = self.engine.run(arguments, context, self.teller(context)).await?;
         if finished.success {
             return State::parse(&finished.output);
         }
@@ -74,6 +100,59 @@ impl Sandbox {
             "see `gitops-bootstrap sandbox logs supervisor --name {0}`; to make it anew: `gitops-bootstrap sandbox down {0}`, then `gitops-bootstrap sandbox up {0}`",
             self.name
         )))
+    }
+
+    /// Starts it, which must not run, for as long as what is returned is held, and no longer than this process.
+    pub async fn hold(&self, setup: &Setup, context: &Context) -> Result<(Held, State)> {
+        self.make_folder()?;
+        let parse = |output: &[u8]| State::parse(output).ok();
+        match self.engine.hold(self.up_arguments(setup), context, self.teller(context), parse).await? {
+            Ok((program, state)) => Ok((Held { program }, state)),
+            Err(finished) => Err(self.engine.failed(&format!("start the sandbox `{}`", self.name), &finished)),
+        }
+    }
+
+    /// Turns switches of its forge, each as `SWITCH=VALUE`, such as `api_down=true`.
+    pub async fn set_forge(&self, switches: &[&str], context: &Context) -> Result<()> {
+        let mut arguments = self.arguments(&["forge", "set"]);
+        arguments.push("--".into());
+        arguments.extend(switches.iter().map(Into::into));
+        let finished = self.engine.run(arguments, context, |_| {}).await?;
+        if finished.success { Ok(()) } else { Err(self.engine.failed("turn a switch of the sandbox's forge", &finished)) }
+    }
+
+    fn make_folder(&self) -> Result<()> {
+        make_private(&self.folder).map_err(|error| {
+            Failure::usage(format!("cannot make the sandbox's folder `{}`", self.folder.display()))
+                .because(error)
+                .hint("set XDG_STATE_HOME to a folder that can be written to")
+        })
+    }
+
+    fn up_arguments(&self, setup: &Setup) -> Vec<OsString> {
+        let mut arguments = self.arguments(&["up", "--name", self.name.as_str(), "--output", "json"]);
+        for host in &setup.hosts {
+            arguments.extend(["--serve-host".into(), host.into()]);
+        }
+        if setup.stands_in {
+            arguments.extend(["--stand-ins".into(), "default".into()]);
+        }
+        for folder in &setup.stand_ins {
+            arguments.extend(["--stand-ins".into(), folder.into()]);
+        }
+        arguments
+    }
+
+    /// Tells people what the engine says while it starts.
+    fn teller(&self, context: &Context) -> impl FnMut(&str) {
+        let message = format!("starting the sandbox `{}`", self.name);
+        context.events.send(Event::Work { message: message.clone(), done: 0, total: 0 });
+        move |line: &str| context.events.send(Event::Work { message: format!("{message}: {line}"), done: 0, total: 0 })
+    }
+
+    /// Whether it runs, by all that can be seen from here.
+    pub async fn is_running(&self) -> bool {
+        self.running_as_written().await.is_some()
     }
 
     /// What it has written of itself, if it runs by all that can be seen from here: to ask the engine would take longer than all else of a second run.
@@ -92,6 +171,10 @@ impl Sandbox {
         let finished = self.engine.run(self.arguments(&["down"]), context, |_| {}).await?;
         if !finished.success {
             return Err(self.engine.failed(&format!("end the sandbox `{}`", self.name), &finished).hint("run the same command again"));
+        }
+        // The folders around it go with the last sandbox; one with anything in it stays.
+        for above in self.folder.ancestors().skip(1).take(2) {
+            let _stays = std::fs::remove_dir(above);
         }
         Ok(true)
     }
@@ -119,7 +202,7 @@ impl Sandbox {
     }
 
     /// The arguments of an engine's command for this sandbox.
-    fn arguments(&self, command: &[&str]) -> Vec<std::ffi::OsString> {
+    fn arguments(&self, command: &[&str]) -> Vec<OsString> {
         command.iter().map(Into::into).chain(["--folder".into(), self.folder.clone().into()]).collect()
     }
 }

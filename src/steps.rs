@@ -34,6 +34,7 @@ pub mod root_app;
 pub mod root_of_trust;
 pub mod secret_create;
 pub mod secret_swap;
+pub mod serve_clone;
 pub mod stop;
 pub mod world;
 

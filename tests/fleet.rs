@@ -151,6 +151,17 @@ impl Fleet {
         )
     }
 
+    /// Lets `lint` pass what the patches of Argo CD's kustomization are for, since the stand-in for kustomize knows no patches.
+    fn allow_what_is_not_patched(&self) {
+        let rules = [
+            ("waves-do-not-wait", "rendered/*/argocd/argocd/*"),
+            ("definition-not-protected", "rendered/*/infrastructure/argocd/*"),
+            ("root-not-protected", "rendered/*/infrastructure/argocd/*"),
+        ];
+        let allow = rules.map(|(rule, path)| format!("  - {{rule: {rule}, path: '{path}', reason: nothing is patched here}}\n"));
+        self.write("gitops.yaml", &format!("{}lint:\n  allow:\n{}", self.read("gitops.yaml"), allow.concat()));
+    }
+
     fn declaration(&self) -> Declaration {
         declaration::parse(&self.read("gitops.yaml"), "gitops.yaml").unwrap()
     }
@@ -240,6 +251,29 @@ async fn a_file_of_somebody_is_never_overwritten_unasked() {
 }
 
 #[test]
+fn the_workflows_drill_each_cluster_and_pin_whatever_they_use() {
+    let documents = scaffold::files(&choices()).unwrap();
+    let workflows: Vec<(&str, serde_json::Value)> = documents
+        .iter()
+        .filter(|document| document.path.as_str().starts_with(".github/workflows/"))
+        .map(|document| {
+            let name = document.path.as_str();
+            (name, yaml::parse_documents(&document.text, name).unwrap().pop().unwrap().value)
+        })
+        .collect();
+    let drill = &workflows.iter().find(|(name, _)| name.ends_with("/drill.yaml")).unwrap().1["jobs"]["drill"];
+    assert_eq!(drill["strategy"]["matrix"]["cluster"], serde_json::json!(["production", "staging"]));
+    assert_eq!(drill["env"]["CLUSTER"], "${{ matrix.cluster }}");
+    let jobs = workflows.iter().flat_map(|(_, workflow)| workflow["jobs"].as_object().unwrap().values());
+    let used: Vec<&str> = jobs.flat_map(|job| job["steps"].as_array().unwrap()).filter_map(|step| step["uses"].as_str()).collect();
+    for action in &used {
+        let (_, commit) = action.split_once('@').unwrap();
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action} can become another one");
+    }
+    assert!(used.len() > 4, "{used:?}");
+}
+
+#[test]
 fn the_files_of_a_new_fleet() {
     let documents = scaffold::files(&choices()).unwrap();
     let text = |path: &str| documents.iter().find(|document| document.path.as_str() == path).unwrap().text.clone();
@@ -298,6 +332,34 @@ async fn stale_files_are_found_shown_and_removed() {
     assert!(fleet.run(&["render"]).contains("0 new, 1 changed, 3 removed"));
     assert!(fleet.run(&["render", "--check"]).starts_with("exit: 0\n"));
     assert!(!fleet.exists("rendered/staging/services/whoami") && fleet.exists("rendered/production/services/whoami"));
+}
+
+#[tokio::test]
+async fn lint_finds_nothing_in_a_new_fleet_and_the_file_that_is_stale() {
+    let fleet = Fleet::written().await;
+    fleet.allow_what_is_not_patched();
+    let clean = fleet.run(&["lint", "--strict"]);
+    assert!(clean.starts_with("exit: 0\n--- stdout\n--- stderr\n") && clean.contains("nothing found"), "{clean}");
+    fleet.replace("rendered/staging/services/website/Service.website.yaml", "port: 80", "port: 81");
+    let stale = fleet.run(&["lint"]);
+    assert!(stale.starts_with("exit: 11\n"), "{stale}");
+    assert!(stale.contains("Service.website.yaml\n  9:1       error: is not what the sources render to [stale-rendering]"), "{stale}");
+    fleet.write("src/services/website/base/kustomization.yaml", "resources: [absent.yaml]\n");
+    let broken = fleet.run(&["lint", "production"]);
+    assert!(
+        broken.starts_with("exit: 10\n") && broken.contains("cannot be rendered"),
+        "a check that cannot be made is not passed: {broken}"
+    );
+}
+
+#[tokio::test]
+async fn lint_says_when_it_cannot_tell_whether_the_rendering_is_fresh() {
+    let fleet = Fleet::written().await;
+    fleet.allow_what_is_not_patched();
+    fs::remove_file(fleet.home.path().join("bin/helm")).unwrap();
+    let output = fleet.run(&["lint"]);
+    assert!(output.starts_with("exit: 0\n"), "{output}");
+    assert!(output.contains("whether the rendered files are fresh was not checked: helm not found on the PATH"), "{output}");
 }
 
 #[tokio::test]

@@ -7,11 +7,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module of `src/` and the modules that it may use besides itself.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 20] = [
     // Pure: values in, values out.
     ("domain", &[]),
     ("manifest", &["domain", "error", "ports"]),
     ("plan", &["domain", "error", "manifest"]),
+    ("lint", &["domain", "error", "manifest", "ports"]),
     // What the world looks like, and what can go wrong.
     ("error", &[]),
     ("ports", &["domain", "error"]),
@@ -29,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
     ("sandbox", &["adapters", "context", "domain", "error", "event", "manifest", "ports", "settings"]),
     ("cli", &["domain"]),
     ("settings", &["cli", "domain", "error"]),
-    ("report", &["cli", "domain", "error", "event", "plan", "ports", "settings"]),
+    ("report", &["cli", "domain", "error", "event", "lint", "plan", "ports", "settings"]),
     // Wires one verb, so it may use everything.
     (
         "commands",
@@ -43,6 +44,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "engine",
             "error",
             "event",
+            "lint",
             "manifest",
             "plan",
             "ports",
@@ -57,7 +59,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
 ];
 
 /// The modules without a clock, randomness, input or output.
-const PURE: [&str; 3] = ["domain", "manifest", "plan"];
+const PURE: [&str; 4] = ["domain", "manifest", "plan", "lint"];
 
 /// What a pure module may not name.
 const IMPURE: [&str; 13] = [

@@ -189,6 +189,22 @@ async fn a_cluster_of_another_name_is_a_warning() {
 }
 
 #[tokio::test]
+async fn a_tree_that_comes_from_a_clone_is_a_warning_that_says_how_it_moves_back() {
+    let mut objects = well();
+    for application in &mut objects[..2] {
+        application["spec"]["source"]["repoURL"] = "git://gitops-bootstrap-git.argocd.svc:9418/fleet.git".into();
+    }
+    objects[4]["data"]["servedCommit"] = "5a".repeat(20).into();
+    let status = Fixed::with(objects).status(None).await;
+    assert_eq!(status.bootstrap.unwrap().served_commit, Some("5a".repeat(20)));
+    let [warning] = status.warnings.as_slice() else { panic!("{:?}", status.warnings) };
+    assert!(
+        warning.starts_with("2 Applications come from a clone") && warning.ends_with("`gitops-bootstrap recover staging`"),
+        "{warning}"
+    );
+}
+
+#[tokio::test]
 async fn without_argo_cd_there_is_nothing_to_show() {
     let empty = Fixed::default();
     assert!(read(&empty, None).await.unwrap().is_none());

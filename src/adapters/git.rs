@@ -6,15 +6,20 @@ use std::path::Path;
 use tokio::sync::OnceCell;
 
 use self::agent::Agent;
+pub use self::pack::GitPacker;
 pub use self::remote::GitRemote;
+pub use self::stand_in::StandIn;
 pub use self::worktree::GitWorktree;
 use super::process::{Output, ProcessError, Program, TOKEN_VARIABLES};
 use crate::ports::git::GitError;
 
 mod agent;
+pub mod copy;
+mod pack;
 pub mod publish;
 mod remote;
 mod ssh;
+mod stand_in;
 mod worktree;
 
 /// The first version that knows `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_COUNT`, without which a clone's configuration could not be overruled.

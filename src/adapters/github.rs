@@ -99,6 +99,22 @@ impl GitHub {
         address::api(repository, api).map(|api| address::web_host(&api))
     }
 
+    /// Makes the organisation that the repository's owner is, unless there is an account of that name: for an administrator of a GitHub
+    /// Enterprise Server (docs.github.com, REST, "Create an organization"), and of the sandbox's forge.
+    pub async fn ensure_organisation(&self) -> Result<(), ForgeError> {
+        let user = self.exchange.read(self.exchange.url(&["user"])).await?;
+        let administrator = user.json::<User>().ok_or_else(|| self.exchange.unintelligible(&user, "user"))?.login;
+        if administrator.eq_ignore_ascii_case(&self.owner) {
+            return Ok(());
+        }
+        let body = json!({"login": self.owner, "admin": administrator});
+        let answer = self.exchange.write(Method::POST, self.exchange.url(&["admin", "organizations"]), Some(&body)).await;
+        match answer.map_err(|error| self.exchange.error(error))? {
+            answer if matches!(answer.status, StatusCode::CREATED | StatusCode::UNPROCESSABLE_ENTITY) => Ok(()),
+            answer => Err(self.refusal(&answer).await),
+        }
+    }
+
     fn url(&self, parts: &[&str]) -> Url {
         self.exchange.url(&[&["repos", self.owner.as_str(), self.name.as_str()], parts].concat())
     }

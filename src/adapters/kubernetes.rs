@@ -17,13 +17,14 @@ use self::answer::Subject;
 use self::discovery::{Discovery, Served};
 pub use self::kubeconfig::{ContextChoice, contexts, kubeconfig_files};
 use self::transport::{Call, SharedTransport, Transport};
-use crate::domain::{Identity, Object, ObjectRef, Resource};
+use crate::domain::{Flakiness, Identity, Object, ObjectRef, Resource};
 use crate::event::Events;
 use crate::ports::Cluster;
 use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Dependents, Right, Scope};
 
 mod answer;
 mod discovery;
+mod flaky;
 mod kubeconfig;
 mod plugin;
 mod transport;
@@ -61,6 +62,8 @@ pub struct ConnectOptions {
     pub deadline: Option<Instant>,
     /// Where to say that the server does not answer, and what a plugin says.
     pub events: Option<Events>,
+    /// How unreliable the server is made, for the drill.
+    pub flakiness: Option<Flakiness>,
 }
 
 impl Default for ConnectOptions {
@@ -74,6 +77,7 @@ impl Default for ConnectOptions {
             patience: Duration::from_secs(45),
             deadline: None,
             events: None,
+            flakiness: None,
         }
     }
 }

@@ -26,6 +26,9 @@ pub struct Arguments {
     /// Folder to write the evidence to: recovery-CLUSTER.md and recovery-CLUSTER.json
     #[arg(long, value_name = "FOLDER", help_heading = "Recovery")]
     pub report: Option<PathBuf>,
+    /// Run the tree from this clone, by a Git server in the cluster, while the forge is down; a later run without it moves back to the forge
+    #[arg(long, conflicts_with_all = ["paste_key", "accept_rename", "fix_key", "prune_stale_key"], help_heading = "Forge")]
+    pub serve_clone: bool,
     /// Release the services although the gates of gitops.yaml do not hold
     #[arg(long, help_heading = "Recovery")]
     pub open_gates: bool,

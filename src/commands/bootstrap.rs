@@ -8,12 +8,13 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
+use crate::adapters::git::{GitRemote, StandIn};
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::token::{self, TokenSources};
 use crate::cli::run::Run;
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
-use crate::domain::{Commit, Declaration, HostKeys, RepositoryUrl};
+use crate::domain::{Commit, Declaration, HostKeys, Object, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
 use crate::plan::diagnosis::{State as Standing, verdict};
@@ -52,6 +53,18 @@ pub(super) fn pinned_hosts(declaration: Option<&Declaration>) -> Result<HostKeys
     let lines = declaration.map(|declaration| declaration.repository.known_hosts.as_slice()).unwrap_or_default();
     HostKeys::pinned(lines.iter().map(String::as_str))
         .map_err(|error| Failure::repository(format!("gitops.yaml: repository.knownHosts: {error}")))
+}
+
+/// The Git servers: as they are, and in a sandbox its forge in the place of the fleet's own.
+pub(super) fn remote(context: &Context, repository: &RepositoryUrl, sandbox: Option<&State>) -> Result<Arc<dyn Remote>> {
+    let remote = GitRemote::new(context.environment.variables.clone());
+    let Some((state, address)) = sandbox.and_then(|state| Some((state, state.forge.stand_in(repository)?))) else {
+        return Ok(Arc::new(remote));
+    };
+    let lines = state.forge.host_key_lines()?;
+    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
+        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
+    Ok(Arc::new(StandIn { remote, stood_in_for: repository.clone(), address, hosts }))
 }
 
 /// The commit that the remote serves, asked with the access that the person has; none if that access does not suffice.
@@ -125,9 +138,10 @@ pub(super) async fn forge(
     if flags.paste_key {
         return Ok(None);
     }
-    let api = api(flags, declaration);
+    let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
+    let api = stand_in.or_else(|| api(flags, declaration));
     let token = match sandbox {
-        Some(state) if flags.token_file.is_none() => state.forge.token("admin")?,
+        Some(state) if flags.token_file.is_none() || stand_in.is_some() => state.forge.token("admin")?,
         _ => {
             let host = GitHub::host(repository, api)?;
             let sources = TokenSources {
@@ -212,10 +226,11 @@ pub(super) async fn confirm(planned: &[PlannedStep], world: &World, in_sandbox: 
 
 /// The Applications as they are now, each with how it stands.
 pub(super) async fn applications(world: &World) -> Result<Vec<(Application, Standing)>> {
-    let tree = &world.wanted.tree;
+    let tree = world.followed();
     let objects = world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?;
-    let applications = objects.iter().filter_map(|object| Application::read(object).ok());
-    let commit = world.commit();
+    let projects: Vec<Object> = tree.projects.iter().map(|project| project.object.clone()).collect();
+    let applications = objects.iter().filter_map(|object| Some(Application::read(object).ok()?.with_windows(&projects)));
+    let commit = world.followed_commit();
     Ok(applications
         .map(|application| {
             let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));

@@ -80,6 +80,7 @@ pub async fn connect_to(target: &Target, sandbox: Option<State>, context: &Conte
         patience: PATIENCE,
         deadline,
         events: Some(context.events.clone()),
+        flakiness: target.api_flaky,
     };
     Ok(Connected { cluster: KubernetesCluster::connect(options).await?, sandbox })
 }

@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use super::Context;
 use super::ask::ask;
 use super::bootstrap::{
-    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, started, tell_facts, with_way_on, without_token,
+    compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, started, tell_facts, with_way_on, without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
-use crate::adapters::git::{GitRemote, GitWorktree};
+use super::serve_clone;
+use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
 use crate::domain::declaration::{Flavour, Repository};
@@ -25,7 +26,7 @@ use crate::error::{Failure, Result};
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
+use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
@@ -54,7 +55,7 @@ async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
     };
     context.events.send(Event::Planned { steps: planned.clone() });
     confirm(&planned, &world, connected.sandbox.is_some(), context).await?;
-    let steps = if planned.iter().any(|step| step.needed) { engine::run(&StepId::INIT, &world).await? } else { Vec::new() };
+    let steps = if planned.iter().any(|step| step.needed) { engine::run(&serve_clone::steps(&planned), &world).await? } else { Vec::new() };
     result::report(&world, &steps, arguments, &connected, &folder, begin.elapsed(), context).await
 }
 
@@ -77,7 +78,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    let planned = engine::survey(&StepId::INIT, &world).await?;
+    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
     Ok((world, connected, planned))
 }
 
@@ -143,7 +144,7 @@ async fn check(
     let tree = &fleet.reading.tree;
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let declaration = fleet.declaration.as_ref();
     let forge = forge(&arguments.run, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;

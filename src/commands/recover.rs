@@ -13,6 +13,7 @@ use self::check::{Checked, check};
 use super::Context;
 use super::bootstrap::{confirm, named_folder, started, with_way_on};
 use super::connect::{Connected, connect_to, sandbox_up};
+use super::serve_clone;
 use crate::adapters::commands::LocalCommands;
 use crate::adapters::git::GitWorktree;
 use crate::cli::Output;
@@ -76,7 +77,7 @@ pub async fn recover(arguments: &Arguments, context: &Context) -> Result<Recover
     confirm(&planned, &checked.world, connected.sandbox.is_some(), context).await?;
     let mut steps = Vec::new();
     let result = match planned.iter().any(|step| step.needed) {
-        true => engine::run_into(&mut steps, &StepId::RECOVER, &checked.world).await,
+        true => engine::run_into(&mut steps, &serve_clone::steps(&planned), &checked.world).await,
         false => Ok(()),
     };
     Ok(evidence::gather(&checked, &steps, result.err(), began).await)
@@ -98,7 +99,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let checked = check(arguments, context, worktree, fleet, &connected, deadline).await?;
-    let planned = engine::survey(&StepId::RECOVER, &checked.world).await?;
+    let planned = serve_clone::survey(&StepId::RECOVER, &checked.world).await?;
     Ok((checked, connected, planned))
 }
 

@@ -64,17 +64,45 @@ pub async fn render(fleet: &Path, declaration: &Declaration, clusters: &[Cluster
     plan.render(&tools, &context.events, &context.cancel).await
 }
 
+/// The same with what is on this machine already. Where a tool is missing and the engine would have to be built, nothing is rendered: the tools
+/// that are missing are returned.
+pub(super) async fn render_at_hand(
+    fleet: &Path,
+    declaration: &Declaration,
+    clusters: &[ClusterName],
+    context: &Context,
+) -> Result<Result<Rendering, Vec<Tool>>> {
+    let sources = Sources::read(fleet, declaration)?;
+    let plan = sources.plan(clusters)?;
+    let (mut found, missing) = on_path(&plan.tools(), context);
+    if !missing.is_empty() {
+        let Ok(Some(engine)) = engine::find(context).await else { return Ok(Err(missing)) };
+        found.extend(missing.into_iter().map(|tool| (tool, tool.of_engine(engine.path()))));
+    }
+    plan.render(&tools(found)?, &context.events, &context.cancel).await.map(Ok)
+}
+
 async fn find_tools(needed: &BTreeSet<Tool>, context: &Context) -> Result<Tools> {
-    let path = context.environment.variable("PATH").unwrap_or_default();
-    let mut found: Vec<(Tool, Start)> = needed.iter().filter_map(|tool| Some((*tool, tool.on_path(path)?))).collect();
-    if found.len() < needed.len() {
-        let missing: Vec<Tool> = needed.iter().copied().filter(|tool| !found.iter().any(|(known, _)| known == tool)).collect();
+    let (mut found, missing) = on_path(needed, context);
+    if !missing.is_empty() {
         let names = missing.iter().map(|tool| tool.name()).collect::<Vec<_>>().join(" and ");
         let engine = engine::locate(context).await.map_err(|failure| {
             failure.hint(format!("or install {names}: they are not on the PATH, and the sandbox's engine would stand in for them"))
         })?;
         found.extend(missing.into_iter().map(|tool| (tool, tool.of_engine(engine.path()))));
     }
+    tools(found)
+}
+
+/// The tools that are on the `PATH`, and those that are not.
+fn on_path(needed: &BTreeSet<Tool>, context: &Context) -> (Vec<(Tool, Start)>, Vec<Tool>) {
+    let path = context.environment.variable("PATH").unwrap_or_default();
+    let found: Vec<(Tool, Start)> = needed.iter().filter_map(|tool| Some((*tool, tool.on_path(path)?))).collect();
+    let missing = needed.iter().copied().filter(|tool| !found.iter().any(|(known, _)| known == tool)).collect();
+    (found, missing)
+}
+
+fn tools(mut found: Vec<(Tool, Start)>) -> Result<Tools> {
     let mut start = |wanted| found.iter().position(|(tool, _)| *tool == wanted).map(|index| found.swap_remove(index).1);
     Tools::new(start(Tool::Helm), start(Tool::Kustomize))
 }
@@ -87,6 +115,11 @@ fn find_fleet(context: &Context) -> Result<PathBuf> {
     }
     let with_declaration = start.ancestors().find(|folder| folder.join(declaration::FILE).is_file());
     with_declaration.map(Path::to_owned).ok_or_else(|| no_fleet(&start))
+}
+
+/// The same, or the working directory where there is no `gitops.yaml`: a repository may do without.
+pub(super) fn fleet_or_folder(context: &Context) -> PathBuf {
+    find_fleet(context).unwrap_or_else(|_| context.environment.folder.clone())
 }
 
 fn no_fleet(folder: &Path) -> Failure {
@@ -102,7 +135,7 @@ pub(super) fn declared(folder: &Path) -> Result<Option<Declaration>> {
     declaration::parse(&text, declaration::FILE).map(Some)
 }
 
-fn chosen(named: &[ClusterName], declaration: &Declaration) -> Result<Vec<ClusterName>> {
+pub(super) fn chosen(named: &[ClusterName], declaration: &Declaration) -> Result<Vec<ClusterName>> {
     let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
     if let Some(unknown) = named.iter().find(|name| !declaration.clusters.contains_key(name)) {
         let suggestion = crate::manifest::fields::suggestion(unknown.as_str(), &known);

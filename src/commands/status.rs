@@ -11,6 +11,7 @@ use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{ClusterName, Object, Resource, SandboxName};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event};
+use crate::manifest::git_server;
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::status::{ArgoCd, Bootstrap, Status};
 use crate::ports::Cluster;
@@ -142,6 +143,7 @@ pub async fn read(cluster: &dyn Cluster, name: Option<&ClusterName>) -> Result<O
             Err(error) => warnings.push(error.to_string()),
         }
     }
+    warnings.extend(from_clone(judged.iter().map(|(application, _)| application), bootstrap.as_ref()));
     let causes = diagnose::causes(cluster, &judged).await;
     let status = Status {
         cluster: name.cloned().or_else(|| bootstrap.as_ref()?.cluster.parse().ok()),
@@ -158,6 +160,19 @@ pub async fn read(cluster: &dyn Cluster, name: Option<&ClusterName>) -> Result<O
         tree: crate::plan::tree::ApplicationTree::default(),
     };
     Ok(Some(status.with_applications(&judged, &causes)))
+}
+
+/// Says that Applications take their objects from a clone that is served inside of the cluster, if any do.
+fn from_clone<'a>(applications: impl Iterator<Item = &'a Application>, bootstrap: Option<&Bootstrap>) -> Option<String> {
+    let server = git_server::address();
+    let readers = applications.filter(|application| application.sources().any(|source| server.is_named_by(&source.repository))).count();
+    let recover = match bootstrap {
+        Some(bootstrap) => format!("gitops-bootstrap recover {}", bootstrap.cluster),
+        None => "gitops-bootstrap recover CLUSTER".to_owned(),
+    };
+    (readers > 0).then(|| {
+        format!("{readers} Applications come from a clone that is served inside of the cluster, not from the forge; once the forge is back: `{recover}`")
+    })
 }
 
 /// The Applications of all namespaces, or of Argo CD's own if more is not allowed; and whether it was all.

@@ -431,7 +431,7 @@ impl Application {
         self.sources().any(|source| {
             source.chart.is_none()
                 && (source.target_revision == branch || matches!(source.target_revision.as_str(), "" | "HEAD"))
-                && source.repository.parse::<RepositoryUrl>().is_ok_and(|url| url.is_same_repository(repository))
+                && repository.is_named_by(&source.repository)
         })
     }
 
@@ -543,7 +543,7 @@ impl fmt::Display for SyncWindow {
 }
 
 /// Whether `text` is what a pattern with `*` (anything) and `?` (one character) says.
-pub fn matches_pattern(pattern: &str, text: &str) -> bool {
+pub(crate) fn matches_pattern(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
         Some('*') => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::secret::SecretName;
-use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl};
+use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl, Rule};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -33,6 +33,26 @@ pub struct Declaration {
     /// How a cluster is recovered.
     #[serde(skip_serializing_if = "Recovery::is_default")]
     pub recovery: Recovery,
+    /// How a drill is carried out.
+    #[serde(skip_serializing_if = "Drill::is_default")]
+    pub drill: Drill,
+    /// What `lint` lets pass.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<Allow>,
+}
+
+/// How a drill is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Drill {
+    /// Folders of the repository with stages that stand in for controllers that cannot run in a sandbox.
+    pub stand_ins: Vec<RepositoryPath>,
+}
+
+impl Drill {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What belongs into the bundles beyond what is found by itself.
@@ -70,6 +90,24 @@ impl Recovery {
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// An exception from a rule of `lint`: an entry of `lint.allow`.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Allow {
+    /// The rule that is not to fire.
+    pub rule: Rule,
+    /// The files in which it is not to fire: a path in which `*` stands for any characters but `/`, and `**` for any at all.
+    pub path: String,
+    /// Why that is right, for the next person.
+    pub reason: String,
+    /// The line of `gitops.yaml` on which the exception stands.
+    #[serde(skip)]
+    pub line: u64,
+    /// The column of that line.
+    #[serde(skip)]
+    pub column: u64,
 }
 
 /// Where the fleet repository is, and how it is laid out.

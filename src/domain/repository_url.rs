@@ -10,6 +10,8 @@ pub enum Transport {
     Ssh,
     /// HTTPS, or plain HTTP.
     Http,
+    /// Git's own protocol, which knows neither who asks nor who answers: for a server inside of the cluster alone.
+    Git,
 }
 
 /// The address of a Git repository. Never holds a password: an address with one is refused.
@@ -31,6 +33,18 @@ pub struct RepositoryUrl {
 pub struct InvalidRepositoryUrl(&'static str);
 
 impl RepositoryUrl {
+    /// The address of a repository at a `git daemon` (git-daemon(1)). No such address is taken from a person or from a file.
+    pub(crate) fn of_git_daemon(host: &str, port: u16, path: &str) -> Self {
+        Self {
+            written: format!("git://{host}:{port}/{path}"),
+            transport: Transport::Git,
+            user: None,
+            host: host.to_owned(),
+            port: Some(port),
+            path: path.strip_suffix(".git").unwrap_or(path).to_owned(),
+        }
+    }
+
     /// The address as it was written.
     pub fn as_str(&self) -> &str {
         &self.written
@@ -81,10 +95,16 @@ impl RepositoryUrl {
             Transport::Ssh => "ssh",
             Transport::Http if self.written.to_ascii_lowercase().starts_with("http://") => "http",
             Transport::Http => "https",
+            Transport::Git => "git",
         };
         let user = self.user.as_deref().map(|user| format!("{user}@")).unwrap_or_default();
         let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
         format!("{scheme}://{user}{}{port}/{}", self.host, self.path).to_lowercase()
+    }
+
+    /// Whether `text` is an address of the same repository, however it is written.
+    pub fn is_named_by(&self, text: &str) -> bool {
+        text == self.written || text.parse::<Self>().is_ok_and(|url| url.is_same_repository(self))
     }
 
     /// Whether both name the same repository on the same host, whatever the transport.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use super::fields::{Field, Fields, suggestion};
 use super::yaml;
 use crate::domain::declaration::{
-    ArgoCd, Cluster, Declaration, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault, default_branch,
-    default_rendered, default_source, release_fault,
+    Allow, ArgoCd, Cluster, Declaration, Drill, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault,
+    default_branch, default_rendered, default_source, release_fault,
 };
-use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, duration};
+use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, Rule, duration};
 use crate::error::{Failure, Result};
 
 /// The name of the file.
@@ -17,8 +17,17 @@ pub const FILE: &str = "gitops.yaml";
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {
     let document = yaml::parse_located(text, path)?.ok_or_else(|| Failure::repository(format!("{path}:1:1: the file is empty")))?;
-    let top =
-        Field::top(path, &document).fields(&["version", "repository", "argocd", "clusters", "recipients", "rootOfTrust", "recovery"])?;
+    let top = Field::top(path, &document).fields(&[
+        "version",
+        "repository",
+        "argocd",
+        "clusters",
+        "recipients",
+        "rootOfTrust",
+        "recovery",
+        "drill",
+        "lint",
+    ])?;
     let version = top.required("version")?;
     if version.integer()? != i64::from(FORMAT) {
         return Err(version
@@ -33,6 +42,8 @@ pub fn parse(text: &str, path: &str) -> Result<Declaration> {
         recipients: recipients(&top)?,
         root_of_trust: root_of_trust(&top)?,
         recovery: recovery(&top)?,
+        drill: drill(&top)?,
+        allow: allow(&top)?,
     })
 }
 
@@ -217,6 +228,38 @@ fn object(field: &Field<'_>) -> Result<ObjectRef> {
 
 fn filled<'a>(field: &Field<'a>) -> Result<&'a str> {
     Some(field.text()?).filter(|text| !text.is_empty()).ok_or_else(|| field.fault("this is empty"))
+}
+
+fn drill(top: &Fields<'_>) -> Result<Drill> {
+    let Some(field) = top.optional("drill") else { return Ok(Drill::default()) };
+    let Some(folders) = field.fields(&["standIns"])?.optional("standIns") else { return Ok(Drill::default()) };
+    Ok(Drill { stand_ins: folders.list()?.iter().map(Field::parse).collect::<Result<_>>()? })
+}
+
+fn allow(top: &Fields<'_>) -> Result<Vec<Allow>> {
+    let Some(field) = top.optional("lint") else { return Ok(Vec::new()) };
+    let Some(list) = field.fields(&["allow"])?.optional("allow") else { return Ok(Vec::new()) };
+    let mut exceptions = Vec::new();
+    for item in list.list()? {
+        let fields = item.fields(&["rule", "path", "reason"])?;
+        let written = fields.required("rule")?;
+        let rule = written.text()?.parse().map_err(|error| {
+            let known = Rule::ALL.map(Rule::id);
+            written.fault(format_args!(
+                "`{}`: {error}{}",
+                written.text().unwrap_or_default().escape_debug(),
+                suggestion(written.text().unwrap_or_default(), &known)
+            ))
+        })?;
+        let path = fields.required("path")?.text()?.to_owned();
+        let reason = fields.required("reason")?;
+        if reason.text()?.trim().is_empty() {
+            return Err(reason.fault("an exception needs a reason, for the next person"));
+        }
+        let (line, column) = item.place();
+        exceptions.push(Allow { rule, path, reason: reason.text()?.trim().to_owned(), line, column });
+    }
+    Ok(exceptions)
 }
 
 fn digest(field: &Field<'_>, name: &str) -> Result<String> {

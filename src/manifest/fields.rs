@@ -30,6 +30,11 @@ impl<'a> Field<'a> {
         Self { file, path: String::new(), node }
     }
 
+    /// The line and the column where it begins, from 1.
+    pub fn place(&self) -> (u64, u64) {
+        (self.node.line, self.node.column)
+    }
+
     /// The failure for something wrong with this value.
     pub fn fault(&self, what: impl std::fmt::Display) -> Failure {
         yaml::fault(self.file, self.node.line, self.node.column, what)

@@ -208,7 +208,7 @@ impl<'a> Contents<'a> {
 }
 
 /// Whether Argo CD reads a file of a plain folder as manifests (its directory source: `*.yaml`, `*.yml` and `*.json`).
-fn is_manifest(path: &RepositoryPath) -> bool {
+pub(super) fn is_manifest(path: &RepositoryPath) -> bool {
     [".yaml", ".yml", ".json"].iter().any(|extension| path.file_name().ends_with(extension))
 }
 

@@ -81,6 +81,25 @@ pub fn parse_located(text: &str, file: &str) -> Result<Option<Located<Node>>> {
     }
 }
 
+/// Parses all documents of a file with the place of everything in them: the same documents, in the same order, as [`parse_documents`].
+pub fn parse_all_located(text: &str, file: &str) -> Result<Vec<Located<Node>>> {
+    let mut documents = Vec::new();
+    for document in parse::<Spanned<Node>>(text, file)?.into_iter().map(located) {
+        let entry = |name: &str| match &document.value {
+            Node::Mapping(entries) => entries.iter().find(|(key, _)| key.value == name).map(|(_, value)| &value.value),
+            _ => None,
+        };
+        match (&document.value, entry("kind"), entry("items")) {
+            (Node::Scalar(Value::Null), _, _) => {}
+            (_, Some(Node::Scalar(Value::String(kind))), Some(Node::List(items))) if kind == "List" => {
+                documents.extend(items.iter().cloned())
+            }
+            _ => documents.push(document),
+        }
+    }
+    Ok(documents)
+}
+
 /// Writes a document so that every reader of YAML 1.1 or 1.2 gets the same values back: `apiVersion`, `kind` and `metadata` first, other
 /// keys in alphabetical order, texts of several lines as literal blocks, texts that could be taken for something else in quotes. The same
 /// value gives the same bytes.
@@ -148,6 +167,29 @@ impl Node {
             Self::List(items) => items.iter().map(|item| item.value.to_value()).collect(),
             Self::Mapping(entries) => entries.iter().map(|(key, node)| (key.value.clone(), node.value.to_value())).collect(),
         }
+    }
+
+    /// The line and column at which what a JSON pointer (RFC 6901) names begins: that of the key, or of the item of a list. Where nothing has
+    /// this name, the place of the nearest thing around it; none if that is the document itself.
+    pub fn place(&self, pointer: &str) -> Option<(u64, u64)> {
+        let mut node = self;
+        let mut place = None;
+        for name in pointer.split('/').skip(1).map(|name| name.replace("~1", "/").replace("~0", "~")) {
+            let (at, next) = match node {
+                Self::Mapping(entries) => {
+                    let Some((key, value)) = entries.iter().find(|(key, _)| key.value == name) else { break };
+                    ((key.line, key.column), &value.value)
+                }
+                Self::List(items) => {
+                    let Some(item) = name.parse::<usize>().ok().and_then(|index| items.get(index)) else { break };
+                    ((item.line, item.column), &item.value)
+                }
+                Self::Scalar(_) => break,
+            };
+            place = Some(at);
+            node = next;
+        }
+        place
     }
 
     /// What it is, for messages that say what was found instead.
@@ -296,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn documents_with_places_are_the_same_documents() {
+        for text in ["", "a: 1\n---\n---\nb: [{c: 1}]\n", "kind: List\nitems: [{kind: A}, {kind: B}]\n---\nkind: C\n"] {
+            let with_places: Vec<_> = parse_all_located(text, "a.yaml").unwrap().iter().map(|document| document.value.to_value()).collect();
+            assert_eq!(with_places, values(text));
+        }
+    }
+
+    #[test]
     fn byte_order_marks_and_line_ends_of_windows_are_taken() {
         assert_eq!(values("\u{feff}a: 1\r\nb: |\r\n  x\r\n  y\r\n"), [json!({"a": 1, "b": "x\ny\n"})]);
     }
@@ -402,6 +452,9 @@ mod tests {
         let Node::Mapping(entries) = &document.value else { panic!("a mapping") };
         let Node::List(items) = &entries[0].1.value else { panic!("a list") };
         assert_eq!((entries[0].0.line, entries[0].0.column, items[0].line, items[0].column), (1, 1, 2, 5));
+        assert_eq!(document.value.place("/a/0/b"), Some((2, 5)));
+        assert_eq!(document.value.place("/a/0/c"), Some((2, 5)), "the nearest thing that is there");
+        assert_eq!(document.value.place("/b"), None);
         assert_eq!(parse_located("# nothing\n", "a.yaml").unwrap(), None);
         assert_eq!(
             parse_located("a: 1\n---\nb: 1\n", "a.yaml").unwrap_err().to_string(),

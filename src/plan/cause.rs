@@ -57,14 +57,30 @@ pub fn lists(application: &Application, state: &State) -> BTreeSet<List> {
 
 /// The deepest cause that `evidence` shows, in a sentence.
 pub fn deepest(application: &Application, state: &State, evidence: &Evidence) -> Option<String> {
+    culprit(application, state, evidence).map(|(_, cause)| cause)
+}
+
+/// The object of the Application at which the deepest cause shows, and that cause.
+pub fn culprit(application: &Application, state: &State, evidence: &Evidence) -> Option<(ManagedObject, String)> {
     if !is_in_its_objects(application, state) {
         return None;
     }
     suspects(application).find_map(|managed| {
-        let live = Live { evidence, namespace: Some(managed.namespace.as_str()).filter(|namespace| !namespace.is_empty()) };
-        let object = live.list(&managed.resource()).iter().find(|object| object.name() == managed.name)?;
-        live.cause(object)
+        let live = Live::beside(&managed, evidence);
+        let cause = live.cause(live.find(&managed)?)?;
+        Some((managed, cause))
     })
+}
+
+/// The custom resources of an Application that is not well on which nobody has acted: they have no status at all.
+pub fn ignored(application: &Application, state: &State, evidence: &Evidence) -> Vec<ManagedObject> {
+    if !is_in_its_objects(application, state) {
+        return Vec::new();
+    }
+    let is_ignored = |managed: &ManagedObject| {
+        is_custom(managed) && Live::beside(managed, evidence).find(managed).is_some_and(|object| object.at("/status").is_none())
+    };
+    suspects(application).filter(is_ignored).collect()
 }
 
 /// Whether the cause lies in the objects: they were applied, and are not well.
@@ -109,10 +125,15 @@ fn rank(object: &ManagedObject) -> Option<u8> {
     match (object.group.as_str(), object.kind.as_str()) {
         ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job") | ("", "Pod") => Some(0),
         ("", "PersistentVolumeClaim") => Some(1),
-        (group, _) if group.contains('.') && !group.ends_with(".k8s.io") && !object.is_application() => Some(2),
+        _ if is_custom(object) => Some(2),
         ("", "Service") => Some(3),
         _ => None,
     }
+}
+
+/// Whether it is of a kind that somebody defined, and not an Application.
+fn is_custom(object: &ManagedObject) -> bool {
+    object.group.contains('.') && !object.group.ends_with(".k8s.io") && !object.is_application()
 }
 
 /// What the cluster shows in one namespace.
@@ -122,6 +143,15 @@ struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
+    /// What is where `managed` is.
+    fn beside(managed: &'a ManagedObject, evidence: &'a Evidence) -> Self {
+        Self { evidence, namespace: Some(managed.namespace.as_str()).filter(|namespace| !namespace.is_empty()) }
+    }
+
+    fn find(&self, managed: &ManagedObject) -> Option<&'a Object> {
+        self.list(&managed.resource()).iter().find(|object| object.name() == managed.name)
+    }
+
     fn list(&self, resource: &Resource) -> &'a [Object] {
         self.evidence.get(&(resource.clone(), self.namespace.map(str::to_owned))).map_or(&[], Vec::as_slice)
     }

@@ -49,7 +49,7 @@ fn failed_objects(operation: &Operation) -> Option<String> {
     let failed = || operation.sync_result.iter().flat_map(|result| &result.resources).filter(|result| result.is_failed());
     let first = failed().next()?;
     let name = if first.namespace.is_empty() { first.name.clone() } else { format!("{}/{}", first.namespace, first.name) };
-    let what = if first.hook_phase.is_some() { "hook " } else { "" };
+    let what = if first.hook_phase.is_some() && first.status.is_empty() { "hook " } else { "" };
     let others = match failed().count() - 1 {
         0 => String::new(),
         1 => " (and 1 more object)".to_owned(),

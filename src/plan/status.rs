@@ -88,6 +88,9 @@ pub struct Bootstrap {
     pub tool_version: String,
     /// When.
     pub time: String,
+    /// The commit that is served from a clone inside of the cluster, as long as the tree comes from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_commit: Option<String>,
 }
 
 impl ArgoCd {
@@ -124,6 +127,7 @@ impl Bootstrap {
             commit: text("commit"),
             tool_version: text("toolVersion"),
             time: text("time"),
+            served_commit: record.text("/data/servedCommit").map(str::to_owned),
         }
     }
 }

@@ -28,6 +28,8 @@ pub enum StepId {
     KnownHosts,
     /// Argo CD's workloads, running.
     Rollout,
+    /// The Git server in the cluster that serves the clone.
+    ServeClone,
     /// The AppProjects.
     Projects,
     /// The app-of-apps that come before the services.
@@ -38,6 +40,8 @@ pub enum StepId {
     RootApp,
     /// The whole tree, Synced and Healthy.
     Converge,
+    /// The Git server in the cluster, removed.
+    ServeEnd,
     /// The deploy keys of the cluster that is gone.
     PruneKeys,
     /// The record of the bootstrap in the cluster.
@@ -162,6 +166,33 @@ impl StepId {
         matches!(self, Self::SecretCreate | Self::NextKey | Self::Census)
     }
 
+    /// `recipe` while the forge is down: Argo CD takes the tree from the clone, and nothing is asked of the forge. `moves` says that Argo CD has a
+    /// tree already, from elsewhere.
+    pub fn without_forge(recipe: &[Self], moves: bool) -> Vec<Self> {
+        let asks_the_forge = |step: &Self| matches!(step, Self::KeyRegister | Self::KeyVerify | Self::PruneKeys);
+        let kept = recipe.iter().copied().filter(|step| !asks_the_forge(step));
+        let steps = kept.flat_map(|step| if step == Self::Projects { vec![Self::ServeClone, step] } else { vec![step] }).collect();
+        if moves { Self::root_first(steps) } else { steps }
+    }
+
+    /// `recipe` for a tree that came from the clone so far, and from now on comes from the forge.
+    pub fn back_to_forge(recipe: &[Self], moves: bool) -> Vec<Self> {
+        let steps = recipe.iter().flat_map(|&step| if step == Self::Converge { vec![step, Self::ServeEnd] } else { vec![step] }).collect();
+        if moves { Self::root_first(steps) } else { steps }
+    }
+
+    /// The root before the projects: while the root still goes to the old place, it puts projects that permit the new one back to what they were.
+    fn root_first(mut steps: Vec<Self>) -> Vec<Self> {
+        let place = |wanted| steps.iter().position(|step| *step == wanted);
+        if let (Some(projects), Some(root)) = (place(Self::Projects), place(Self::RootApp))
+            && projects < root
+        {
+            let root = steps.remove(root);
+            steps.insert(projects, root);
+        }
+        steps
+    }
+
     /// The id as people see it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -176,11 +207,13 @@ impl StepId {
             Self::Install => "install",
             Self::KnownHosts => "known-hosts",
             Self::Rollout => "rollout",
+            Self::ServeClone => "serve-clone",
             Self::Projects => "projects",
             Self::Infrastructure => "infrastructure",
             Self::Gates => "gates",
             Self::RootApp => "root-app",
             Self::Converge => "converge",
+            Self::ServeEnd => "serve-end",
             Self::PruneKeys => "prune-keys",
             Self::Marker => "marker",
             Self::Release => "release",
@@ -215,11 +248,13 @@ impl StepId {
             Self::Install => "Argo CD's objects",
             Self::KnownHosts => "the forge's host keys",
             Self::Rollout => "Argo CD's workloads are running",
+            Self::ServeClone => "the clone, served inside of the cluster",
             Self::Projects => "projects",
             Self::Infrastructure => "infrastructure, before the services",
             Self::Gates => "what has to hold before the services come",
             Self::RootApp => "root app-of-apps",
             Self::Converge => "everything Synced and Healthy",
+            Self::ServeEnd => "no Git server in the cluster any more",
             Self::PruneKeys => "deploy keys of the cluster that is gone",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
@@ -278,5 +313,28 @@ impl Verdict {
     /// Whether there is something to do.
     pub const fn is_needed(&self) -> bool {
         matches!(self, Self::Needed { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StepId;
+
+    #[test]
+    fn without_the_forge_nothing_is_asked_of_it_and_the_clone_is_served_before_anybody_needs_it() {
+        let steps = StepId::without_forge(&StepId::RECOVER, false);
+        let place = |wanted| steps.iter().position(|step| *step == wanted);
+        assert_eq!((place(StepId::KeyRegister), place(StepId::KeyVerify)), (None, None));
+        assert!(place(StepId::Rollout) < place(StepId::ServeClone) && place(StepId::ServeClone) < place(StepId::Projects));
+        assert!(place(StepId::Projects) < place(StepId::RootApp));
+    }
+
+    #[test]
+    fn a_tree_that_moves_is_moved_at_its_root_first_and_the_server_goes_last() {
+        let steps = StepId::back_to_forge(&StepId::INIT, true);
+        let place = |wanted| steps.iter().position(|step| *step == wanted);
+        assert!(place(StepId::KeyVerify) < place(StepId::RootApp) && place(StepId::RootApp) < place(StepId::Projects));
+        assert!(place(StepId::Converge) < place(StepId::ServeEnd) && place(StepId::ServeEnd) < place(StepId::Marker));
+        assert_eq!(steps.len(), StepId::INIT.len() + 1);
     }
 }

@@ -46,6 +46,34 @@ pub struct File {
     pub content: Vec<u8>,
 }
 
+/// Makes commits that nobody has yet, out of files alone.
+#[async_trait]
+pub trait Packer: Send + Sync {
+    /// Makes one commit without a parent out of `files`, on `branch`, and packs it. The same files and the same message give the same commit, whenever and
+    /// wherever it is made. No pack with its index is larger than `largest` bytes; a file that is larger alone is an error that names it.
+    async fn pack(&self, files: &[File], branch: &str, message: &str, largest: usize) -> Result<PackedCommit, GitError>;
+}
+
+/// A commit as packs (gitformat-pack(5)), each of which can be read without the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PackedCommit {
+    /// The commit.
+    pub commit: Commit,
+    /// All of its objects.
+    pub packs: Vec<Pack>,
+}
+
+/// A pack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// Its name, as in `pack-NAME.pack`.
+    pub name: String,
+    /// What is in `pack-NAME.pack`.
+    pub content: Vec<u8>,
+    /// What is in `pack-NAME.idx`.
+    pub index: Vec<u8>,
+}
+
 /// A Git server, asked with one key and the pinned host keys alone: no agent, no configuration of the person's.
 #[async_trait]
 pub trait Remote: Send + Sync {

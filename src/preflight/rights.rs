@@ -7,6 +7,7 @@ use super::target::LOOKED_AT;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::domain::{Bundle, Object, Resource};
 use crate::error::{Failure, Kind, Result};
+use crate::manifest::git_server;
 use crate::ports::Cluster;
 use crate::ports::cluster::Right;
 
@@ -51,6 +52,15 @@ async fn check(cluster: &dyn Cluster, rights: &[Right]) -> Result<()> {
     let failure = Failure::new(Kind::Denied, format!("the account lacks {} rights in the cluster", missing.len())).because(UNCHANGED);
     let failure = missing.iter().fold(failure, |failure, right| failure.because(describe(right)));
     Err(failure.hint("ask for these rights, or use an account that is an administrator of the cluster"))
+}
+
+/// Fails with all rights that the account lacks for the Git server in the cluster: to make it, to replace it and to remove it.
+pub async fn check_server_rights(cluster: &dyn Cluster) -> Result<()> {
+    let of_kind = |kind: Resource| {
+        ["get", "list", "create", "patch", "delete"]
+            .map(|verb| right(verb, kind.group(), &plural(&kind.kind), Some(ARGOCD_NAMESPACE), None))
+    };
+    check(cluster, &git_server::kinds().into_iter().flat_map(of_kind).collect::<Vec<_>>()).await
 }
 
 /// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name

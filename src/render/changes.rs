@@ -9,6 +9,7 @@ use similar::TextDiff;
 use super::Rendering;
 use crate::adapters::files;
 use crate::domain::RepositoryPath;
+use crate::domain::stale::{Difference, Stale};
 use crate::error::Result;
 
 /// What has to change on disk for it to be as the rendering is.
@@ -56,6 +57,19 @@ impl Changes {
         self.files.keys()
     }
 
+    /// The files that are not as they should be, each with the first line that differs.
+    pub fn stale(&self) -> Vec<Stale> {
+        let stale = self.files.iter().map(|(path, change)| {
+            let (difference, line) = match (&change.before, &change.after) {
+                (None, _) => (Difference::Missing, 1),
+                (Some(_), None) => (Difference::Extra, 1),
+                (Some(before), Some(after)) => (Difference::Changed, first_difference(before, after.as_bytes())),
+            };
+            Stale { file: path.clone(), line, difference }
+        });
+        stale.collect()
+    }
+
     /// How many files would be made, changed and removed.
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |wanted: &dyn Fn(&Change) -> bool| self.files.values().filter(|change| wanted(change)).count();
@@ -99,6 +113,13 @@ impl Changes {
     }
 }
 
+/// The first line that differs, from 1.
+fn first_difference(before: &[u8], after: &[u8]) -> u64 {
+    let is_end = |byte: &u8| *byte == b'\n';
+    let same = before.split(is_end).zip(after.split(is_end)).take_while(|(before, after)| before == after).count();
+    same as u64 + 1
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +144,8 @@ mod tests {
         let second = rendering(&[("rendered/staging/a/x.yaml", "three\n"), ("rendered/staging/c/z.yaml", "four\n")]);
         let changes = second.compare(fleet.path()).unwrap();
         assert_eq!(changes.counts(), (1, 1, 1));
+        let stale: Vec<_> = changes.stale().into_iter().map(|stale| (stale.line, stale.difference)).collect();
+        assert_eq!(stale, [(1, Difference::Changed), (1, Difference::Extra), (1, Difference::Missing)]);
         insta::assert_snapshot!(changes.diff(), @r"
         --- a/rendered/staging/a/x.yaml
         +++ b/rendered/staging/a/x.yaml

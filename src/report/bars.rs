@@ -164,7 +164,8 @@ impl Reporter for Bars {
                 self.write(&step::finished(*step, *outcome, because, &time, self.look));
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
-            Event::Evidence { .. } => {}
+            // What was found is shown as a whole, on standard output.
+            Event::Finding(_) | Event::Evidence { .. } => {}
             Event::Finished { .. } => {
                 self.end_work();
                 self.end_step();

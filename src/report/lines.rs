@@ -95,7 +95,8 @@ impl<W: Write + Send> Reporter for Lines<W> {
                 self.step(*step, paint, &format!("{word} in {}{because}", text::time(Duration::from_millis(*milliseconds))));
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
-            Event::Evidence { .. } | Event::Finished { .. } => {}
+            // What was found is shown as a whole, on standard output.
+            Event::Finding(_) | Event::Evidence { .. } | Event::Finished { .. } => {}
             Event::Failed { failure, .. } => self.write(&failure::failure(failure)),
         }
     }

@@ -18,7 +18,13 @@ pub(super) fn status(status: &Status, shown: Shown<'_>, look: Look) -> Vec<Line>
         argocd(status),
     ];
     if let Some(commit) = &status.commit {
-        let of = status.bootstrap.as_ref().map(|bootstrap| format!(" of {}", bootstrap.repository)).unwrap_or_default();
+        let of = match &status.bootstrap {
+            Some(bootstrap) if bootstrap.served_commit.as_ref() == Some(commit) => {
+                format!(", served from a clone of {} at {}", bootstrap.repository, crate::plan::diagnosis::short(&bootstrap.commit))
+            }
+            Some(bootstrap) => format!(" of {}", bootstrap.repository),
+            None => String::new(),
+        };
         lines.push(step::fact("commit", &format!("{}{of}", crate::plan::diagnosis::short(commit))));
     }
     if let Some(bootstrap) = &status.bootstrap {

@@ -8,7 +8,7 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::program::{Finished, Program, ProgramError, is_executable};
+use super::program::{Finished, Held, Program, ProgramError, is_executable};
 use crate::context::Context;
 use crate::error::{Failure, Kind, Result};
 
@@ -54,30 +54,40 @@ pub struct Engine {
 /// [`Event::Work`](crate::event::Event::Work). Two processes that need it at the same time build it once. A missing tool is
 /// [`Kind::Usage`], with how to get it.
 pub async fn locate(context: &Context) -> Result<Engine> {
+    if let Some(engine) = find(context).await? {
+        return Ok(engine);
+    }
+    let store = store(context)?;
+    let path = build::build(&store, context).await?;
+    store.remove_unused();
+    Ok(Engine { path })
+}
+
+/// Finds the engine where [`locate`] looks for it; none if it would have to be built.
+pub async fn find(context: &Context) -> Result<Option<Engine>> {
     if let Some(path) = &context.global.engine {
         if !is_executable(path) {
             return Err(Failure::usage(format!("`{}` is not a program that can be run", path.display()))
                 .hint("give `--engine` (or GITOPS_BOOTSTRAP_ENGINE) the file of a built engine, or leave it out to have one built"));
         }
-        return Ok(Engine { path: absolute(context, path) });
+        return Ok(Some(Engine { path: absolute(context, path) }));
     }
     toolchain::check_run_time(&context.environment)?;
     if let Some(path) = beside_this_program()
         && (Engine { path: path.clone() }).is_of_these_sources(context).await
     {
-        return Ok(Engine { path });
+        return Ok(Some(Engine { path }));
     }
+    Ok(store(context)?.find().map(|path| Engine { path }))
+}
+
+/// Where engines are kept.
+fn store(context: &Context) -> Result<Store> {
     let cache = context.environment.cache_folder().ok_or_else(|| {
         Failure::usage("there is no folder for the sandbox's engine: neither HOME nor XDG_CACHE_HOME is set")
             .hint("set HOME, or pass `--engine FILE`")
     })?;
-    let store = Store { folder: cache.join("engine") };
-    if let Some(path) = store.find() {
-        return Ok(Engine { path });
-    }
-    let path = build::build(&store, context).await?;
-    store.remove_unused();
-    Ok(Engine { path })
+    Ok(Store { folder: cache.join("engine") })
 }
 
 fn absolute(context: &Context, path: &Path) -> PathBuf {
@@ -127,10 +137,26 @@ impl Engine {
         on_message: impl FnMut(&str),
     ) -> Result<Finished> {
         let program = Program::new(&self.path, &context.environment, &VARIABLES).arguments(arguments);
-        program.run(&context.cancel, on_message).await.map_err(|error| match error {
+        program.run(&context.cancel, on_message).await.map_err(|error| self.explain(&error))
+    }
+
+    /// Starts a command that goes on, until it has printed a JSON document that `parse` takes, and holds it; or what it left behind if it failed.
+    pub(super) async fn hold<T>(
+        &self,
+        arguments: Vec<std::ffi::OsString>,
+        context: &Context,
+        on_message: impl FnMut(&str),
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Result<(Held, T), Finished>> {
+        let program = Program::new(&self.path, &context.environment, &VARIABLES).arguments(arguments);
+        program.hold(&context.cancel, on_message, parse).await.map_err(|error| self.explain(&error))
+    }
+
+    fn explain(&self, error: &ProgramError) -> Failure {
+        match error {
             ProgramError::Cancelled => Failure::new(Kind::Interrupted, "interrupted while the sandbox's engine worked"),
-            ProgramError::Io { .. } => self.cannot_start(&error),
-        })
+            ProgramError::Io { .. } => self.cannot_start(error),
+        }
     }
 
     fn cannot_start(&self, error: &dyn std::error::Error) -> Failure {

@@ -18,6 +18,9 @@ const KEPT_LINES: usize = 15;
 /// How long a program that is asked to end may take before it is killed.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// How long a program that we hold may take to end everything in it.
+const END_LIMIT: Duration = Duration::from_secs(20);
+
 /// A program with its arguments. It sees no environment but what is given here, and runs in a process group of its own, so that Ctrl-C
 /// reaches it through us and nothing that it started outlives it.
 pub(super) struct Program {
@@ -33,6 +36,23 @@ pub(super) struct Finished {
     pub(super) output: Vec<u8>,
     /// The last lines of its standard error.
     pub(super) messages: Vec<String>,
+}
+
+/// A program that runs until this is dropped: its standard input is a pipe from us, and it ends when that is closed, whichever way we end.
+#[derive(Debug)]
+pub(super) struct Held {
+    child: tokio::process::Child,
+}
+
+impl Held {
+    /// Tells it to end, and waits until it has; it is killed if that takes too long.
+    pub(super) async fn end(mut self) {
+        drop(self.child.stdin.take());
+        if tokio::time::timeout(END_LIMIT, self.child.wait()).await.is_err() {
+            end_group(self.child.id(), true);
+            let _ended = self.child.wait().await;
+        }
+    }
 }
 
 /// Why a program has nothing to show.
@@ -129,6 +149,63 @@ impl Program {
             }
         };
         Ok(Finished { success: status.success(), output, messages: messages.into() })
+    }
+}
+
+impl Program {
+    /// Starts it and returns as soon as its standard output is one whole JSON document, which `parse` takes; or with what it left behind if it
+    /// ended before that. `on_message` gets each line of its standard error until then.
+    pub(super) async fn hold<T>(
+        mut self,
+        cancel: &CancellationToken,
+        mut on_message: impl FnMut(&str),
+        parse: impl Fn(&[u8]) -> Option<T>,
+    ) -> Result<Result<(Held, T), Finished>, ProgramError> {
+        let name = self.name;
+        let io_error = |error| ProgramError::Io { program: name.clone(), error };
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(false);
+        let mut child = self.command.spawn().map_err(io_error)?;
+        let (Some(mut stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io_error(io::Error::other("its output cannot be read")));
+        };
+        let held = Held { child };
+        let mut messages = VecDeque::new();
+        let mut lines = BufReader::new(stderr).lines();
+        let mut output = Vec::new();
+        let mut chunk = vec![0; 64 << 10];
+        let mut talks = true;
+        loop {
+            tokio::select! {
+                line = lines.next_line(), if talks => match line.map_err(io_error)? {
+                    Some(line) => {
+                        on_message(&line);
+                        if messages.len() == KEPT_LINES {
+                            messages.pop_front();
+                        }
+                        messages.push_back(line);
+                    }
+                    None => talks = false,
+                },
+                read = stdout.read(&mut chunk) => {
+                    let read = read.map_err(io_error)?;
+                    output.extend_from_slice(chunk.get(..read).unwrap_or_default());
+                    if let Some(parsed) = parse(&output) {
+                        // What it says from now on is in its log as well; a full pipe would stop it.
+                        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                        tokio::spawn(async move { while stdout.read(&mut chunk).await.is_ok_and(|read| read > 0) {} });
+                        return Ok(Ok((held, parsed)));
+                    }
+                    if read == 0 {
+                        held.end().await;
+                        return Ok(Err(Finished { success: false, output, messages: messages.into() }));
+                    }
+                }
+                () = cancel.cancelled() => {
+                    held.end().await;
+                    return Err(ProgramError::Cancelled);
+                }
+            }
+        }
     }
 }
 

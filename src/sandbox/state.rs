@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::domain::RepositoryUrl;
 use crate::error::{Failure, Result};
 
 /// A sandbox as the engine describes it. Fields that this tool does not need are not read, so that an engine may say more.
@@ -158,6 +159,16 @@ impl Forge {
         format!("ssh://git@{}:{}/{owner}/{name}.git", self.ssh_host, self.ssh_port)
     }
 
+    /// Where a repository is that this forge stands in for: under the same owner and name. None for a repository of its own address, and for one
+    /// whose address has no owner and name.
+    pub fn stand_in(&self, repository: &RepositoryUrl) -> Option<RepositoryUrl> {
+        if repository.host() == self.ssh_host && repository.port() == Some(self.ssh_port) {
+            return None;
+        }
+        let (owner, name) = repository.owner_and_name()?;
+        self.ssh_url(owner, name).parse().ok()
+    }
+
     /// The token with the rights called `name`, as in `admin`.
     pub fn token(&self, name: &str) -> Result<SecretString> {
         let path = self.tokens.get(name).ok_or_else(|| Failure::bug(format!("the sandbox's forge has no token `{name}`")))?;
@@ -212,6 +223,15 @@ mod tests {
         let said = br#"{"argocd": {"url": "https://127.0.0.1:2", "namespace": "argocd", "ready": true}, "pods": []}"#;
         assert_eq!(argocd_url(said).as_deref(), Some("https://127.0.0.1:2"));
         assert_eq!(argocd_url(br#"{"pods": []}"#), None);
+    }
+
+    #[test]
+    fn the_forge_stands_in_for_every_repository_but_its_own() {
+        let forge = State::parse(&serde_json::to_vec(&sample()).unwrap()).unwrap().forge;
+        let stand_in = |url: &str| forge.stand_in(&url.parse().unwrap()).map(|url| url.to_string());
+        assert_eq!(stand_in("git@github.com:acme/fleet.git").as_deref(), Some("ssh://git@127.0.0.1:3/acme/fleet.git"));
+        assert_eq!(stand_in("ssh://git@127.0.0.1:3/demo/fleet.git"), None);
+        assert_eq!(stand_in("git@gitlab.com:group/below/fleet.git"), None);
     }
 
     #[test]

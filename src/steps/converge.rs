@@ -3,7 +3,7 @@
 mod asking;
 mod watched;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use self::asking::PAUSE;
 use self::watched::Watched;
 use super::{Step, World};
-use crate::domain::ObjectRef;
 use crate::domain::application::Application;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::error::{Failure, Kind, Result};
@@ -36,9 +35,6 @@ const PATIENCE_WITH_WAITING: Duration = Duration::from_secs(20);
 /// Waits until the whole tree is well, asking for a sync where Argo CD has given up.
 pub struct Converge;
 
-/// How each Application stands; those that are declared and not there are Unknown.
-pub type Seen = Option<BTreeMap<ObjectRef, State>>;
-
 /// Which Applications are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
@@ -60,26 +56,26 @@ impl Scope {
     }
 }
 
-/// What waiting came to: everything has converged, or what has not will not by itself.
-pub struct Settled {
+/// How the Applications stand; those that are declared and not there are Unknown.
+pub struct Standing {
     watched: Watched,
 }
 
-impl Settled {
+impl Standing {
     /// The Applications that have not converged, each with the reason.
     pub fn open(&self) -> Vec<String> {
         let reason = |state: &State| state.reason().unwrap_or("it is not there").to_owned();
-        self.watched.open().map(|(reference, known)| format!("{}: {}", reference.name, reason(&known.state))).collect()
+        self.watched.causes().map(|(reference, known)| format!("{}: {}", reference.name, reason(&known.state))).collect()
     }
 
     /// Whether all that is left waits for a time or a person, as Git itself says.
     pub fn only_waits(&self) -> bool {
-        self.watched.open().all(|(_, known)| known.prospect() == Prospect::Waiting)
+        self.watched.causes().all(|(_, known)| known.prospect() == Prospect::Waiting)
     }
 
     /// The failure of a run that needs all of them.
     pub fn given_up(&self) -> Failure {
-        let (open, all) = (self.watched.open().count(), self.watched.applications.len());
+        let (open, all) = (self.watched.causes().count(), self.watched.applications.len());
         self.watched
             .blame(Failure::new(Kind::Deadline, format!("{open} of {all} Applications cannot come right by themselves")))
             .hint("correct the cause in Git and push: Argo CD takes it from there; then run the same command again")
@@ -87,35 +83,34 @@ impl Settled {
 }
 
 impl Step for Converge {
-    type Seen = Seen;
+    type Seen = Option<Standing>;
 
     fn id(&self) -> StepId {
         StepId::Converge
     }
 
-    async fn look(&self, world: &World) -> Result<Seen> {
+    async fn look(&self, world: &World) -> Result<Self::Seen> {
         if world.cluster.served(&Application::resource()).await?.is_none() {
             return Ok(None);
         }
         let mut watched = Watched::new(world, &Scope::Everything);
         watched.restart(world, world.cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?.iter());
-        Ok(Some(watched.states()))
+        Ok(Some(Standing { watched }))
     }
 
-    fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
-        let Some(states) = seen else { return Ok(Verdict::needed("Argo CD is not there yet")) };
-        let open: Vec<&State> = states.values().filter(|state| !state.is_converged()).collect();
-        let converged = states.len() - open.len();
-        Ok(if open.is_empty() {
+    fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict> {
+        let Some(standing) = seen else { return Ok(Verdict::needed("Argo CD is not there yet")) };
+        let (converged, all) = (standing.watched.converged(), standing.watched.applications.len());
+        Ok(if converged == all {
             Verdict::satisfied(format!("{converged} Applications"))
-        } else if world.is_left_waiting() && open.iter().all(|state| matches!(state, State::Waiting { .. })) {
-            Verdict::satisfied(format!("{converged} Applications; {} wait for a time or a person", open.len()))
+        } else if world.is_left_waiting() && standing.only_waits() {
+            Verdict::satisfied(format!("{converged} of {all} Applications; what is left waits for a time or a person"))
         } else {
-            Verdict::needed(format!("{} of {} Applications are not there yet", open.len(), states.len()))
+            Verdict::needed(format!("{} of {all} Applications are not there yet", all - converged))
         })
     }
 
-    async fn apply(&self, world: &World, _seen: Seen) -> Result<()> {
+    async fn apply(&self, world: &World, _seen: Self::Seen) -> Result<()> {
         let settled = until_settled(world, self.id(), Scope::Everything).await?;
         if settled.watched.is_converged() {
             return Ok(());
@@ -131,19 +126,19 @@ impl Step for Converge {
 }
 
 /// Waits until all Applications in `scope` have converged, or until nothing can be expected of those that have not.
-pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<Settled> {
+pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<Standing> {
     let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
     let mut watched = Watched::new(world, &scope);
     let mut last_change = Instant::now();
     loop {
         world.events.send(Event::Progress { step, done: watched.converged(), total: watched.applications.len(), what: "applications" });
         if watched.is_converged() {
-            return Ok(Settled { watched });
+            return Ok(Standing { watched });
         }
         world.waiting(step, watched.describe());
         asking::ask(&mut watched, world, step).await?;
         if last_change.elapsed() > patience(&watched) {
-            return Ok(Settled { watched });
+            return Ok(Standing { watched });
         }
         let before = watched.outlook();
         // Waking now and then is for asking again; what happens is seen by the watch.
@@ -166,7 +161,7 @@ pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<
 
 /// How long nothing may change.
 fn patience(watched: &Watched) -> Duration {
-    let open: BTreeSet<Prospect> = watched.open().map(|(_, known)| known.prospect()).collect();
+    let open: BTreeSet<Prospect> = watched.causes().map(|(_, known)| known.prospect()).collect();
     if open.contains(&Prospect::Moving) {
         PATIENCE
     } else if open.contains(&Prospect::Stuck) {

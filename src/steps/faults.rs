@@ -52,7 +52,8 @@ impl FromStr for FaultPoint {
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
         // Every step of `init` is one of `recover`.
-        let mut steps = StepId::RECOVER.into_iter().chain(StepId::ROTATE).chain(StepId::DETACH);
+        let added = [StepId::ServeClone, StepId::ServeEnd];
+        let mut steps = StepId::RECOVER.into_iter().chain(added).chain(StepId::ROTATE).chain(StepId::DETACH);
         let step = steps.find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }

@@ -38,7 +38,7 @@ impl Step for Infrastructure {
     }
 
     async fn look(&self, world: &World) -> Result<Seen> {
-        let tiers = Tiers::of(&world.wanted.tree);
+        let tiers = Tiers::of(world.followed());
         if tiers.held.is_empty() {
             return Ok(Seen::NothingHeld);
         }

@@ -46,7 +46,7 @@ impl Step for KnownHosts {
         let known = HostKeys::from_known_hosts(there.as_deref().unwrap_or_default());
         let wanted = match world.wanted.tree.repository.transport() {
             Transport::Ssh => world.wanted.hosts.of(&world.wanted.tree.repository),
-            Transport::Http => Vec::new(),
+            Transport::Http | Transport::Git => Vec::new(),
         };
         Ok(Seen { missing: wanted.into_iter().filter(|key| !known.contains(key)).cloned().collect(), there })
     }
@@ -54,7 +54,7 @@ impl Step for KnownHosts {
     fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
         let host = world.wanted.tree.repository.known_host();
         Ok(match (seen.missing.len(), world.wanted.tree.repository.transport()) {
-            (_, Transport::Http) => Verdict::satisfied("not needed for HTTPS"),
+            (_, Transport::Http | Transport::Git) => Verdict::satisfied("only SSH needs them"),
             (0, Transport::Ssh) => Verdict::satisfied(format!("Argo CD knows {host}")),
             (missing, Transport::Ssh) => {
                 Verdict::Needed { because: format!("{missing} of the keys of {host} are missing"), changes: vec![reference().to_string()] }

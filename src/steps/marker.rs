@@ -31,6 +31,9 @@ pub const BEGUN: &str = "begun";
 /// The value of [`RECOVERY`] once it is over.
 const COMPLETE: &str = "complete";
 
+/// The field with the commit that is served from the clone. It is there as long as Argo CD takes the tree from the clone.
+pub const SERVED_COMMIT: &str = "servedCommit";
+
 /// What the record says from the beginning on, apart from the time.
 pub(super) fn origin(world: &World) -> Vec<(&'static str, String)> {
     let wanted = &world.wanted;
@@ -50,6 +53,7 @@ fn record(world: &World) -> Vec<(&'static str, String)> {
     if world.wanted.recovery.is_some() {
         record.push((RECOVERY, COMPLETE.to_owned()));
     }
+    record.extend(world.served.as_ref().map(|served| (SERVED_COMMIT, served.tree.commit.to_string())));
     record
 }
 
@@ -83,11 +87,14 @@ impl Step for Marker {
         let Some(marker) = seen else {
             return Ok(Verdict::Needed { because: "there is none".to_owned(), changes: vec![reference().to_string()] });
         };
-        let different: Vec<&str> = record(world)
+        let mut different: Vec<&str> = record(world)
             .into_iter()
             .filter(|(name, text)| marker.text(&format!("/data/{name}")) != Some(text))
             .map(|(name, _)| name)
             .collect();
+        if world.served.is_none() && marker.text(&format!("/data/{SERVED_COMMIT}")).is_some() {
+            different.push(SERVED_COMMIT);
+        }
         Ok(if different.is_empty() {
             Verdict::satisfied(format!("commit {}", world.commit().short()))
         } else {

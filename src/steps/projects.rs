@@ -16,7 +16,7 @@ impl Step for Projects {
     }
 
     async fn look(&self, world: &World) -> Result<Comparisons> {
-        apply::look(world, world.wanted.tree.projects.iter().map(|rendered| &rendered.object).collect()).await
+        apply::look(world, world.followed().projects.iter().map(|rendered| &rendered.object).collect()).await
     }
 
     fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {

@@ -25,6 +25,7 @@ impl Step for Record {
 
     fn decide(&self, _world: &World, seen: &Self::Seen) -> Result<Verdict> {
         Ok(match seen.as_ref().and_then(|record| record.text(&format!("/data/{}", marker::RECOVERY))) {
+            Some(marker::BEGUN) => Verdict::satisfied("this recovery has begun"),
             Some(state) => Verdict::satisfied(format!("this recovery is {state}")),
             None => Verdict::Needed { because: "the recovery begins".to_owned(), changes: vec![marker::reference().to_string()] },
         })

@@ -45,31 +45,36 @@ impl Step for Rollout {
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
-        let mut seen = seen;
-        let mut pods: BTreeMap<String, String> = BTreeMap::new();
-        let watch = |api_version, kind| world.cluster.watch(&Resource::new(api_version, kind), Some(ARGOCD_NAMESPACE));
-        let mut changes = stream::select_all([watch("apps/v1", "Deployment"), watch("apps/v1", "StatefulSet"), watch("v1", "Pod")]);
-        loop {
-            let open: Vec<(&ObjectRef, &String)> = seen.iter().filter_map(|(workload, why)| Some((workload, why.as_ref()?))).collect();
-            if open.is_empty() {
-                return Ok(());
-            }
-            let text = describe(&open, &pods);
-            world.waiting(StepId::Rollout, text.clone());
-            let change = world.wait(changes.next(), || text.clone()).await.map_err(|failure| blame(failure, &pods))?;
-            match change {
-                Some(Ok(Change::Restarted(objects))) => objects.iter().for_each(|object| note_change(&mut seen, &mut pods, object)),
-                Some(Ok(Change::Applied(object))) => note_change(&mut seen, &mut pods, &object),
-                Some(Ok(Change::Deleted(gone))) => {
-                    pods.remove(&gone.name);
-                    if let Some(why) = seen.get_mut(&gone) {
-                        *why = Some("is gone".to_owned());
-                    }
+        until_running(world, self.id(), seen).await
+    }
+}
+
+/// Waits until all of these workloads run, and says what holds them.
+pub(super) async fn until_running(world: &World, step: StepId, seen: Seen) -> Result<()> {
+    let mut seen = seen;
+    let mut pods: BTreeMap<String, String> = BTreeMap::new();
+    let watch = |api_version, kind| world.cluster.watch(&Resource::new(api_version, kind), Some(ARGOCD_NAMESPACE));
+    let mut changes = stream::select_all([watch("apps/v1", "Deployment"), watch("apps/v1", "StatefulSet"), watch("v1", "Pod")]);
+    loop {
+        let open: Vec<(&ObjectRef, &String)> = seen.iter().filter_map(|(workload, why)| Some((workload, why.as_ref()?))).collect();
+        if open.is_empty() {
+            return Ok(());
+        }
+        let text = describe(&open, &pods);
+        world.waiting(step, text.clone());
+        let change = world.wait(changes.next(), || text.clone()).await.map_err(|failure| blame(failure, &pods))?;
+        match change {
+            Some(Ok(Change::Restarted(objects))) => objects.iter().for_each(|object| note_change(&mut seen, &mut pods, object)),
+            Some(Ok(Change::Applied(object))) => note_change(&mut seen, &mut pods, &object),
+            Some(Ok(Change::Deleted(gone))) => {
+                pods.remove(&gone.name);
+                if let Some(why) = seen.get_mut(&gone) {
+                    *why = Some("is gone".to_owned());
                 }
-                // The watch lists and watches again by itself.
-                Some(Err(_)) => {}
-                None => return Err(Failure::bug("a watch ended")),
             }
+            // The watch lists and watches again by itself.
+            Some(Err(_)) => {}
+            None => return Err(Failure::bug("a watch ended")),
         }
     }
 }
@@ -82,7 +87,8 @@ fn wanted(world: &World) -> Seen {
         .collect()
 }
 
-fn note(seen: &mut Seen, workload: &Object) {
+/// Takes what is known of one workload.
+pub(super) fn note(seen: &mut Seen, workload: &Object) {
     if let Some(why) = seen.get_mut(&workload.reference()) {
         *why = not_rolled_out(workload);
     }

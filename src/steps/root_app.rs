@@ -16,7 +16,7 @@ impl Step for RootApp {
     }
 
     async fn look(&self, world: &World) -> Result<Comparisons> {
-        apply::look(world, vec![&world.wanted.tree.root.object]).await
+        apply::look(world, vec![&world.followed().root.object]).await
     }
 
     fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {

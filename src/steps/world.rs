@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Faults;
 use super::fleet_clone::FleetClone;
 use crate::domain::tree::Tree;
-use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, ObjectRef, PublicKey};
+use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, Object, ObjectRef, PublicKey, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
+use crate::manifest::git_server;
 use crate::plan::StepId;
 use crate::plan::inventory::Inventory;
 use crate::ports::cluster::ClusterFacts;
@@ -47,6 +48,15 @@ pub struct Wanted {
     pub holder: String,
     /// When the run began.
     pub now: jiff::Timestamp,
+}
+
+/// The tree as a Git server in the cluster serves it from the clone, while the forge is down.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The tree, at the server's address and of the served commit.
+    pub tree: Tree,
+    /// The objects of the server.
+    pub objects: Vec<Object>,
 }
 
 /// What a recovery has beyond a bootstrap.
@@ -175,6 +185,8 @@ pub struct World {
     pub faults: Arc<Faults>,
     /// What the run is for.
     pub wanted: Wanted,
+    /// What is served from the clone; none where Argo CD goes to the forge.
+    pub served: Option<Served>,
     known: Mutex<Known>,
 }
 
@@ -194,7 +206,42 @@ impl World {
     ) -> Self {
         let cluster = Arc::new(super::faults::Watched::new(cluster, faults.clone()));
         let forge = forge.map(|forge| Arc::new(super::faults::Watched::new(forge, faults.clone())) as Arc<dyn Forge>);
-        Self { cluster, forge, remote, keys, events, commands: None, cancel, deadline, faults, wanted, known: Mutex::default() }
+        Self {
+            cluster,
+            forge,
+            remote,
+            keys,
+            events,
+            cancel,
+            deadline,
+            faults,
+            wanted,
+            commands: None,
+            served: None,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The same world, in which Argo CD takes the tree from the clone.
+    #[must_use]
+    pub fn serving(mut self, served: Option<Served>) -> Self {
+        self.served = served;
+        self
+    }
+
+    /// The tree at the place where Argo CD takes it from.
+    pub fn followed(&self) -> &Tree {
+        self.served.as_ref().map_or(&self.wanted.tree, |served| &served.tree)
+    }
+
+    /// The commit that Argo CD must end up at, at the place where it takes the tree from.
+    pub fn followed_commit(&self) -> Commit {
+        self.served.as_ref().map_or_else(|| self.commit(), |served| served.tree.commit.clone())
+    }
+
+    /// The other place, from which Argo CD may have taken the tree before.
+    pub fn left(&self) -> RepositoryUrl {
+        if self.served.is_some() { self.wanted.tree.repository.clone() } else { git_server::address() }
     }
 
     /// The same with the programs on this machine that gates may name.

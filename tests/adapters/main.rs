@@ -6,3 +6,4 @@ mod age;
 mod git;
 mod github;
 mod kubernetes;
+mod served;

@@ -62,6 +62,16 @@ async fn a_new_fleet_renders_with_the_engine_alone_and_boots() {
     let reading =
         tree::read(&"staging".parse().unwrap(), &commit, &files, &declared.repository.rendered, Some(&declared.repository)).unwrap();
     assert_eq!((reading.tree.argocd.len(), reading.warnings.len()), (60, 0), "59 objects of the release and the namespace");
+    let everything = gitops_bootstrap::adapters::files::read_folder(&folder, &".".parse().unwrap()).unwrap();
+    let repository = gitops_bootstrap::lint::Repository {
+        files: &everything,
+        declaration: Some(&declared),
+        rendered: &declared.repository.rendered,
+        stale: &[],
+        left_out: &std::collections::BTreeMap::new(),
+    };
+    let clusters: Vec<_> = declared.clusters.keys().cloned().collect();
+    assert_eq!(gitops_bootstrap::lint::lint(&repository, &clusters).findings, [], "the examples are an example");
     let kept = |kind: &str| {
         let of_kind = reading.tree.argocd.iter().filter(|rendered| rendered.object.kind() == kind);
         of_kind.map(|rendered| rendered.object.annotation("argocd.argoproj.io/sync-options")).collect::<Vec<_>>()

@@ -8,6 +8,10 @@
 mod command_line;
 mod demo;
 mod detach;
+mod drill_charts;
+mod drill_example;
+mod drill_faults;
+mod drill_stopped;
 mod engine_build;
 mod engine_hosts;
 mod engine_loopback;
@@ -28,6 +32,7 @@ mod recover;
 mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;
+mod recover_without_git;
 mod rotate_key;
 mod sandbox;
 #[path = "../support/mod.rs"]

@@ -7,14 +7,22 @@ use serde_json::Value;
 use crate::support::{Fleet, TestSandbox};
 
 /// How many ordinary Applications the tree has.
-const ORDINARY: usize = 12;
+const ORDINARY: usize = 10;
 
 fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
 }
 
-/// A resource definition in one Application, an object of its kind in another.
-const DEFINITION: &str = "apiVersion: apiextensions.k8s.io/v1
+/// A resource definition that comes late: Argo CD lets two seconds pass between waves.
+const DEFINITION: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: first, annotations: {argocd.argoproj.io/sync-wave: '-2'}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: second, annotations: {argocd.argoproj.io/sync-wave: '-1'}}
+---
+apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: widgets.example.org}
 spec:
@@ -54,6 +62,8 @@ fn a_tree_with_stalls_ends_in_bounded_time_with_each_cause_named_and_everything_
         "apiVersion: v1\nkind: Service\nmetadata: {name: bad}\nspec: {ports: [{port: 99999}]}\n",
     );
     fleet.add_app(&sandbox, "services", "closed", "{enabled: true, wave: 3}", &config_map("closed"));
+    let kinds = "  - {group: apiextensions.k8s.io, kind: CustomResourceDefinition}\n";
+    fleet.replace("src/argocd/projects/services.yaml", "  clusterResourceWhitelist:\n", &format!("  clusterResourceWhitelist:\n{kinds}"));
     let window = "  syncWindows:\n  - {kind: deny, schedule: '* * * * *', duration: 24h, applications: [closed]}\n";
     fleet.replace("src/argocd/projects/services.yaml", "spec:\n", &format!("spec:\n{window}"));
     sandbox.cli(&["render"]).in_folder(fleet.folder()).run().exits(0);

@@ -8,3 +8,4 @@ mod memory;
 mod recover;
 mod root_of_trust;
 mod rotate_key;
+mod serve_clone;

@@ -11,6 +11,7 @@ use gitops_bootstrap::domain::tree::Tree;
 use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
+use gitops_bootstrap::plan::compare::OWN_MANAGER;
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
@@ -40,6 +41,8 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    git_is_down: bool,
+    served: Option<Tree>,
     /// What Argo CD says of Applications that do not come up.
     statuses: BTreeMap<String, Value>,
     /// How often the key in the repository Secret stopped to open the repository.
@@ -107,6 +110,8 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            git_is_down: false,
+            served: None,
             access_losses: 0,
             had_access: false,
             fetches_break: false,
@@ -155,6 +160,15 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    pub(crate) fn take_git_down(&self, down: bool) {
+        self.with(|state| state.git_is_down = down);
+    }
+
+    /// Says what Argo CD finds at the server in the cluster, as soon as that runs.
+    pub(crate) fn serve(&self, tree: &Tree) {
+        self.with(|state| state.served = Some(tree.clone()));
     }
 
     /// Has Argo CD say `status` of an Application instead of bringing it up; null brings it up.
@@ -283,12 +297,18 @@ impl Cluster for MemoryCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let (label, value) =
-            labels.map_or(("", None), |labels| labels.split_once('=').map_or((labels, None), |(label, value)| (label, Some(value))));
+        let labels: Vec<(&str, Option<&str>)> = labels
+            .into_iter()
+            .flat_map(|labels| labels.split(','))
+            .map(|label| label.split_once('=').map_or((label, None), |(label, value)| (label, Some(value))))
+            .collect();
+        let has = |object: &Object, (label, value): (&str, Option<&str>)| {
+            object.label(label).is_some_and(|there| value.is_none_or(|value| value == there))
+        };
         let objects = self.0.of_kind(&resource.kind).into_iter();
         Ok(objects
             .filter(|object| namespace.is_none() || object.namespace() == namespace)
-            .filter(|object| label.is_empty() || object.label(label).is_some_and(|there| value.is_none_or(|value| value == there)))
+            .filter(|object| labels.iter().all(|label| has(object, *label)))
             .collect())
     }
 
@@ -314,6 +334,10 @@ impl Cluster for MemoryCluster {
         self.0.write("apply", &reference);
         let managers = json!([{"manager": options.manager, "operation": "Apply", "fieldsV1": {}}]);
         Ok(self.0.store(&reference, |value| {
+            // What its manager no longer applies is gone.
+            if let Some(fields) = value.as_object_mut().filter(|_| options.manager == OWN_MANAGER) {
+                fields.remove("data");
+            }
             merge(value, object.value());
             value["metadata"]["managedFields"] = managers;
         }))
@@ -465,6 +489,9 @@ impl Remote for MemoryRemote {
         key: &SecretString,
         _hosts: &HostKeys,
     ) -> Result<Option<Commit>, GitError> {
+        if self.0.with(|state| state.git_is_down) {
+            return Err(GitError::Unreachable { host: "github.com".to_owned(), message: "connection refused".to_owned() });
+        }
         let key = public_half(key.expose_secret()).ok_or_else(|| GitError::Denied("github.com".to_owned()))?;
         self.0.with(|state| match state.keys.iter().any(|registered| registered.key == key) {
             true => Ok(Some(state.head.clone())),

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::TestSandbox;
+use super::{Home, TestSandbox};
 
 /// The clone of a sandbox's demonstration fleet.
 pub(crate) struct Fleet {
@@ -22,6 +22,28 @@ impl Fleet {
             assert!(ran.status.is_none() && fleet.folder.exists(), "{ran}");
         }
         fleet
+    }
+
+    /// The example as `new` writes it, committed, for a repository at `url` that nobody has pushed to.
+    #[track_caller]
+    pub(crate) fn example(home: &Home, url: &str) -> Self {
+        home.cli(&["new", "fleet", "--offline", "--repository", url, "--cluster", "staging"]).run().exits(0);
+        let fleet = Self { folder: home.path().join("fleet"), home: home.path().to_owned() };
+        fleet.git(&["init", "--quiet", "--initial-branch", "main"]);
+        fleet.commit("A new fleet");
+        fleet
+    }
+
+    /// Adds an Application with its objects, each file a name and a text, to the rendered tree of `staging` below `rendered`.
+    #[track_caller]
+    pub(crate) fn add(&self, rendered: &str, tier: &str, name: &str, objects: &[(&str, &str)]) {
+        let sample = self.read(&format!("{rendered}/staging/argocd/services/Application.whoami.yaml"));
+        let application = sample.replace("/services/whoami", &format!("/{tier}/{name}")).replace("whoami", name);
+        let application = application.replace("project: services", &format!("project: {tier}"));
+        self.write(&format!("{rendered}/staging/argocd/{tier}/Application.{name}.yaml"), &application);
+        for (file, text) in objects {
+            self.write(&format!("{rendered}/staging/{tier}/{name}/{file}"), text);
+        }
     }
 
     /// Another clone of it, beside it.

@@ -4,6 +4,7 @@
 
 mod cli;
 pub(crate) mod cluster;
+pub(crate) mod drill;
 mod engine;
 mod fleet;
 pub(crate) mod forge;

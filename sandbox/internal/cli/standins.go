@@ -73,7 +73,7 @@ func newStandIns() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		synced, err := serveHealth(command.Context(), *port)
+		synced, err := serveHealth(command.Context(), *port, nil)
 		if err != nil {
 			return err
 		}

@@ -13,6 +13,12 @@ import (
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/workload"
 )
 
+// resolverPath is where programs ask for the loopback address of a Service.
+const resolverPath = "/service"
+
+// healthPath is where the supervisor asks whether a component is up.
+const healthPath = "/healthz"
+
 // newWorkload is the component that runs the processes behind pods.
 func newWorkload() *cobra.Command {
 	command := &cobra.Command{Use: "workload", Hidden: true, Args: cobra.NoArgs}
@@ -32,11 +38,14 @@ func newWorkload() *cobra.Command {
 			return fmt.Errorf("finding the engine itself: %w", err)
 		}
 		lines := log.New(os.Stderr, "", log.LstdFlags)
-		runner, err := workload.New(folder, *kubeconfig, executable, hosts, func(line string) { lines.Println(line) })
+		resolver := fmt.Sprintf("http://127.0.0.1:%d%s", *port, resolverPath)
+		runner, err := workload.New(folder, *kubeconfig, executable, hosts, resolver, func(line string) { lines.Println(line) })
 		if err != nil {
 			return err
 		}
-		synced, err := serveHealth(command.Context(), *port)
+		routes := http.NewServeMux()
+		routes.Handle(resolverPath, runner.Resolver())
+		synced, err := serveHealth(command.Context(), *port, routes)
 		if err != nil {
 			return err
 		}
@@ -46,16 +55,20 @@ func newWorkload() *cobra.Command {
 }
 
 // serveHealth answers on a loopback port whether the component is up, which it is once the returned function was called.
-func serveHealth(ctx context.Context, port int) (func(), error) {
+// From then on it also serves the routes, if there are any.
+func serveHealth(ctx context.Context, port int, routes *http.ServeMux) (func(), error) {
 	listener, err := listen(ctx, port)
 	if err != nil {
 		return nil, err
 	}
 	var synced atomic.Bool
 	go func() {
-		_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
-			if !synced.Load() {
+		_ = http.Serve(listener, http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+			switch {
+			case !synced.Load():
 				writer.WriteHeader(http.StatusServiceUnavailable)
+			case routes != nil && request.URL.Path != healthPath:
+				routes.ServeHTTP(writer, request)
 			}
 		}))
 	}()

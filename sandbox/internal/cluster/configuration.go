@@ -28,8 +28,14 @@ type Assets struct {
 // VariableSSHConfig names the ssh_config(5) file that go-git reads in the programs of a sandbox.
 const VariableSSHConfig = "GITOPS_BOOTSTRAP_SSH_CONFIG"
 
-// tools are the programs of the engine that Argo CD looks for on its PATH.
-var tools = []string{"argocd", "helm", "kubectl", "kustomize"}
+// VariableResolver holds the address at which the programs of a sandbox ask where a Service is served.
+const VariableResolver = "GITOPS_BOOTSTRAP_RESOLVER"
+
+// GitProxy is the program by which git connects to git:// addresses.
+const GitProxy = "git-proxy"
+
+// tools are the programs of the engine that Argo CD and its git look for in the sandbox's bin.
+var tools = []string{"argocd", GitProxy, "helm", "kubectl", "kustomize"}
 
 // writeConfiguration writes all that the components read, anew each time: the ports or the engine may be others now.
 func writeConfiguration(folder Folder, name, executable string, ports map[string]int, hosts []string, assets Assets) error {

@@ -18,21 +18,25 @@ import (
 )
 
 func applicationController() int {
+	leadGitToServices()
 	return status(applicationcontroller.NewCommand().Execute())
 }
 
 func applicationSetController() int {
 	sealSSH()
+	leadGitToServices()
 	return status(applicationset.NewCommand().Execute())
 }
 
 func repoServer() int {
 	sealSSH()
+	leadGitToServices()
 	return status(reposerver.NewCommand().Execute())
 }
 
 func argocdServer() int {
 	sealSSH()
+	leadGitToServices()
 	return status(server.NewCommand().Execute())
 }
 

@@ -7,6 +7,8 @@ package component
 import (
 	"fmt"
 	"os"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 )
 
 // Program runs one real program to its end and returns the exit status of the process.
@@ -19,6 +21,8 @@ var programs = map[string]Program{
 	"argocd-repo-server":               repoServer,
 	"argocd-server":                    argocdServer,
 	"etcd":                             etcd,
+	"git-daemon":                       gitDaemon,
+	cluster.GitProxy:                   gitProxy,
 	"helm":                             helm,
 	"kube-apiserver":                   apiServer,
 	"kube-controller-manager":          controllerManager,

@@ -79,6 +79,32 @@ func TestAServiceKeepsItsPortWhileItsPodsChange(t *testing.T) {
 	}
 }
 
+func TestAProgramIsToldWhereAServiceIsServed(t *testing.T) {
+	services := newServices(filepath.Join(t.TempDir(), "services.json"), func(serviceAddress) (string, bool) { return "", false })
+	defer services.close()
+	resolver := services.resolver(func(service serviceAddress) bool { return service.name == "git" })
+	ask := func(address string) (int, string) {
+		recorder := httptest.NewRecorder()
+		resolver.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/service?namespace=argocd&address="+address, nil))
+		return recorder.Code, recorder.Body.String()
+	}
+	want, err := services.resolve("git.argocd.svc:9418", "argocd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"git:9418", "git.argocd.svc.cluster.local:9418"} {
+		if status, got := ask(address); status != http.StatusOK || got != want {
+			t.Errorf("%s is %d %s instead of %s", address, status, got, want)
+		}
+	}
+	if status, got := ask("forge.example:9418"); status != http.StatusOK || got != "forge.example:9418" {
+		t.Errorf("an address that is not a Service's becomes %d %s", status, got)
+	}
+	if status, got := ask("other.argocd.svc:9418"); status != http.StatusNotFound {
+		t.Errorf("a Service that is not there is %d %s", status, got)
+	}
+}
+
 func TestReadyIsWhatTheProbeSays(t *testing.T) {
 	var status atomic.Int32
 	status.Store(http.StatusServiceUnavailable)

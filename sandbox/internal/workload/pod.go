@@ -324,6 +324,8 @@ func (p *pod) environment(root *root, variables map[string]string) []string {
 		// The address of a Unix socket must be short.
 		"ARGOCD_ASK_PASS_SOCK="+p.runner.folder.Path("run/"+string(p.object.UID)[:8]+".sock"),
 		cluster.VariableSSHConfig+"="+p.runner.folder.Path("config/ssh_config"),
+		cluster.VariableResolver+"="+p.runner.resolver+"?namespace="+p.object.Namespace,
+		"GIT_PROXY_COMMAND="+p.runner.folder.Path("bin/"+cluster.GitProxy),
 	)
 	if prefix := p.program.clientPrefix; prefix != "" {
 		result = append(result,

@@ -109,6 +109,7 @@ var programs = []*program{
 	},
 	sealedSecretsProgram,
 	redisProgram,
+	gitDaemonProgram,
 }
 
 // sealedSecretsProgram is the controller of Sealed Secrets, by its own flags (pkg/controller/server.go).
@@ -128,6 +129,14 @@ var redisProgram = &program{
 	ports: []portFlag{{"--port", onlyPort, 6379}, {"--health-port", onlyPort, 8888}},
 }
 
+// gitDaemonProgram is the machine's own git daemon.
+var gitDaemonProgram = &program{
+	name:      "git-daemon",
+	word:      regexp.MustCompile(`^daemon$`),
+	ports:     []portFlag{{"--port", onlyPort, 9418}},
+	arguments: []string{"--listen=127.0.0.1"},
+}
+
 // redisNames are the values of the label app.kubernetes.io/name of pods that are Redis to Argo CD.
 var redisNames = []string{"argocd-redis", "argocd-redis-ha-haproxy"}
 
@@ -138,6 +147,9 @@ var argocdProgram = regexp.MustCompile(`(^|/)argocd-(application-controller|appl
 func find(pod *corev1.Pod) (*program, *corev1.Container) {
 	for i := range pod.Spec.Containers {
 		container := &pod.Spec.Containers[i]
+		if isGitDaemon(container) {
+			return gitDaemonProgram, container
+		}
 		for _, word := range slices.Concat(container.Command, container.Args) {
 			if argocdProgram.MatchString(word) {
 				name := path.Base(word)
@@ -154,6 +166,11 @@ func find(pod *corev1.Pod) (*program, *corev1.Container) {
 		return redisProgram, &pod.Spec.Containers[0]
 	}
 	return nil, nil
+}
+
+// isGitDaemon says whether the container runs `git daemon`.
+func isGitDaemon(container *corev1.Container) bool {
+	return len(container.Command) > 1 && path.Base(container.Command[0]) == "git" && container.Command[1] == "daemon"
 }
 
 // Owned says whether a real process stands behind the pod.
@@ -181,9 +198,13 @@ func (p *program) declaredPorts(arguments []string) []int {
 // commandLine returns the arguments of the process: the container's own, then those that move ports and peers to
 // loopback, which win because they come last. The ports are what the declared ones became.
 func (p *program) commandLine(arguments []string, environment map[string]string, ports map[int]int, resolve func(address string) string) []string {
-	line := []string{p.name}
+	line, folders := []string{p.name}, []string{}
 	if p.word != nil {
-		line = append(line, arguments[slices.IndexFunc(arguments, p.word.MatchString)+1:]...)
+		own := arguments[slices.IndexFunc(arguments, p.word.MatchString)+1:]
+		if p == gitDaemonProgram {
+			own, folders = splitGitDaemon(own)
+		}
+		line = append(line, own...)
 	}
 	for i, declared := range p.declaredPorts(arguments) {
 		line = append(line, p.ports[i].flag+"="+fmt.Sprintf(p.ports[i].value, ports[declared]))
@@ -198,7 +219,22 @@ func (p *program) commandLine(arguments []string, environment map[string]string,
 		}
 		line = append(line, peer.flag+"="+resolve(address))
 	}
-	return append(line, p.arguments...)
+	return slices.Concat(line, p.arguments, folders)
+}
+
+// splitGitDaemon returns the options of a `git daemon` without the addresses that it listens at, of which there can be
+// several, and the folders that it serves, which end the options (git-daemon(1)).
+func splitGitDaemon(arguments []string) (options, folders []string) {
+	end := slices.IndexFunc(arguments, func(word string) bool { return word == "--" || !strings.HasPrefix(word, "-") })
+	if end < 0 {
+		end = len(arguments)
+	}
+	for _, option := range arguments[:end] {
+		if !strings.HasPrefix(option, "--listen=") {
+			options = append(options, option)
+		}
+	}
+	return options, arguments[end:]
 }
 
 // flagValue returns the last value of a flag, in either of its two forms.

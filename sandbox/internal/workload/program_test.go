@@ -57,6 +57,9 @@ func TestEveryPodHasExactlyOneKeeper(t *testing.T) {
 		{podOf("argocd-dex-server", []string{"/shared/argocd-dex", "rundex"}, nil), false},
 		{podOf("argocd-notifications-controller", nil, []string{"/usr/local/bin/argocd-notifications"}), false},
 		{podOf("web", nil, []string{"--upstream=argocd-server:443"}), false},
+		{podOf("any", []string{"/usr/bin/git", "daemon"}, []string{"--export-all"}), true},
+		{podOf("any", []string{"git", "clone"}, nil), false},
+		{podOf("any", []string{"git"}, []string{"daemon"}), false},
 		{imagePod("docker.io/bitnami/sealed-secrets-controller:0.40.0", "controller"), true},
 		{imagePod("registry.example:5000/mirror/sealed-secrets-controller@sha256:00"), true},
 		{imagePod("bitnami/sealed-secrets-kubeseal:0.40.0"), false},
@@ -128,6 +131,19 @@ func TestPortsAndPeersMoveToLoopback(t *testing.T) {
 	}
 	if want := []string{"repo.other.svc:1", standardDex, standardRedis}; !slices.Equal(asked, want) {
 		t.Errorf("asked for %v", asked)
+	}
+}
+
+func TestAGitDaemonListensOnLoopbackAlone(t *testing.T) {
+	program, container := find(podOf("any", []string{"git", "daemon"}, []string{"--export-all", "--listen=0.0.0.0", "--port=1", "/srv"}))
+	arguments := slices.Concat(container.Command, container.Args)
+	if got := program.declaredPorts(arguments); !slices.Equal(got, []int{1}) {
+		t.Fatalf("declared ports %v", got)
+	}
+	line := program.commandLine(arguments, nil, map[int]int{1: 40001}, func(address string) string { return address })
+	want := "git-daemon --export-all --port=1 --port=40001 --listen=127.0.0.1 /srv"
+	if got := strings.Join(line, " "); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

@@ -7,6 +7,7 @@ package workload
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,7 @@ type Runner struct {
 	folder     cluster.Folder
 	executable string
 	hosts      Hosts
+	resolver   string
 	config     *rest.Config
 	client     kubernetes.Interface
 	report     func(string)
@@ -51,8 +53,9 @@ type Runner struct {
 	publishes chan struct{}
 }
 
-// New returns a runner that reports each thing that happens, as a line, from any goroutine.
-func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, report func(string)) (*Runner, error) {
+// New returns a runner that reports each thing that happens, as a line, from any goroutine. The resolver is the address at
+// which Resolver is served.
+func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, resolver string, report func(string)) (*Runner, error) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("reading the kubeconfig of the workload: %w", err)
@@ -64,11 +67,19 @@ func New(folder cluster.Folder, kubeconfig, executable string, hosts Hosts, repo
 		return nil, fmt.Errorf("making a client of the API server: %w", err)
 	}
 	runner := &Runner{
-		folder: folder, executable: executable, hosts: hosts, config: config, client: client, report: report,
+		folder: folder, executable: executable, hosts: hosts, resolver: resolver, config: config, client: client, report: report,
 		pods: map[types.UID]*pod{}, publishes: make(chan struct{}, 1),
 	}
 	runner.services = newServices(folder.Path("config/services.json"), runner.backend)
 	return runner, nil
+}
+
+// Resolver answers programs that ask where a Service is served. It serves once Run has seen the whole cluster.
+func (r *Runner) Resolver() http.Handler {
+	return r.services.resolver(func(service serviceAddress) bool {
+		_, err := r.serviceSet.Services(service.namespace).Get(service.name)
+		return err == nil
+	})
 }
 
 // Run runs pods until the context ends, then ends their processes. It calls synced when it has seen the whole cluster.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/loopback"
@@ -77,6 +79,32 @@ func (s *services) port(service serviceAddress) (int, error) {
 		return 0, fmt.Errorf("recording the port of Service %s: %w", key, err)
 	}
 	return s.ports[key], nil
+}
+
+// exists says whether the cluster has a Service.
+type exists func(service serviceAddress) bool
+
+// resolver answers the question of a program where an address leads to: /service?namespace=NAMESPACE&address=HOST:PORT
+// with the loopback address of a Service, or with the address itself.
+func (s *services) resolver(exists exists) http.Handler {
+	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		namespace, address := request.FormValue("namespace"), request.FormValue("address")
+		_, service, found := parseServiceAddress(address, namespace)
+		switch {
+		case found && exists(service):
+			resolved, err := s.resolve(address, namespace)
+			if err != nil {
+				http.Error(writer, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			address = resolved
+		case found && strings.Contains(address, ".svc"):
+			// Nobody outside of the cluster is asked for such a name.
+			http.Error(writer, fmt.Sprintf("there is no Service %s/%s", service.namespace, service.name), http.StatusNotFound)
+			return
+		}
+		_, _ = io.WriteString(writer, address)
+	})
 }
 
 func (s *services) close() {

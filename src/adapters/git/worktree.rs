@@ -64,6 +64,15 @@ impl GitWorktree {
         self.configuration.get_or_try_init(|| read_configuration(&self.folder)).await
     }
 
+    /// The files below the folder, as Git sees them: those that are committed or staged, and those that are new and not ignored. Names that are not
+    /// safe are left out.
+    pub async fn listed(&self) -> Result<Vec<RepositoryPath>, GitError> {
+        let program = self.git().await?.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
+        let listed = run(program.at_most(LARGEST_TREE), |output| self.explain(output)).await?;
+        let names = listed.split(|&byte| byte == 0).filter(|name| !name.is_empty());
+        Ok(names.filter_map(|name| path(name).ok()).collect())
+    }
+
     fn explain(&self, output: &Output) -> GitError {
         if output.stderr.contains("not a git repository") {
             GitError::NotARepository(self.folder.display().to_string())

@@ -9,10 +9,11 @@ use backon::{ExponentialBuilder, Retryable as _};
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use jiff::{SignedDuration, Timestamp};
-use kube::client::Body;
+use kube::client::{Body, ClientBuilder};
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
+use super::flaky::{Dice, Flaky};
 use super::kubeconfig::Access;
 use super::{ConnectOptions, plugin};
 use crate::adapters::connection::{self, Fault};
@@ -77,6 +78,8 @@ pub(super) struct Transport {
     events: Option<Events>,
     patience: Duration,
     deadline: Option<Instant>,
+    /// Which requests fail on request.
+    dice: Option<Dice>,
     session: RwLock<Session>,
     /// Whether the server has ever answered.
     answered: AtomicBool,
@@ -111,7 +114,8 @@ impl Answer {
 impl Transport {
     /// Opens the way that `access` describes. Runs its plugin, but does not yet talk to the server.
     pub(super) async fn open(access: Access, options: ConnectOptions) -> Result<Self, ClusterError> {
-        let session = open_session(&access, &options.environment, options.events.as_ref(), 0).await?;
+        let dice = options.flakiness.map(Dice::new);
+        let session = open_session(&access, &options.environment, options.events.as_ref(), dice.as_ref(), 0).await?;
         Ok(Self {
             server: access.server.clone(),
             access: Some(access),
@@ -119,6 +123,7 @@ impl Transport {
             events: options.events,
             patience: options.patience,
             deadline: options.deadline,
+            dice,
             session: RwLock::new(session),
             answered: AtomicBool::new(false),
             told: AtomicBool::new(false),
@@ -134,6 +139,7 @@ impl Transport {
             events: None,
             patience,
             deadline,
+            dice: None,
             session: RwLock::new(Session { client, expires: None, generation: 0 }),
             answered: AtomicBool::new(false),
             told: AtomicBool::new(false),
@@ -299,7 +305,7 @@ impl Transport {
         let Some(access) = self.access.as_ref().filter(|access| access.renewable) else { return Ok(false) };
         let mut session = self.session.write().await;
         if session.generation == generation {
-            *session = open_session(access, &self.environment, self.events.as_ref(), generation + 1).await?;
+            *session = open_session(access, &self.environment, self.events.as_ref(), self.dice.as_ref(), generation + 1).await?;
         }
         Ok(true)
     }
@@ -323,6 +329,7 @@ async fn open_session(
     access: &Access,
     environment: &BTreeMap<String, String>,
     events: Option<&Events>,
+    dice: Option<&Dice>,
     generation: u64,
 ) -> Result<Session, ClusterError> {
     let mut config = access.config.clone();
@@ -330,12 +337,16 @@ async fn open_session(
     if let Some(plugin) = &access.plugin {
         expires = plugin::add_credentials(plugin, environment, events, &mut config.auth_info).await?;
     }
-    let client = kube::Client::try_from(config).map_err(|_| {
+    let builder = ClientBuilder::try_from(config).map_err(|_| {
         ClusterError::Kubeconfig(format!(
             "the credentials or the proxy of the context `{}` cannot be used: a certificate, key or token file is missing or broken",
             access.context
         ))
     })?;
+    let client = match dice {
+        None => builder.build(),
+        Some(dice) => builder.with_layer(&tower::layer::layer_fn(|inner| Flaky { inner, dice: dice.clone() })).build(),
+    };
     Ok(Session { client, expires, generation })
 }
 

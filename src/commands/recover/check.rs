@@ -6,22 +6,22 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::deploy_key::{Api, api_is_down, ask, keep_if_it_opens};
-use crate::adapters::git::GitRemote;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
 use crate::commands::bootstrap::{
-    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote_head, tell_facts, without_token,
+    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts, without_token,
 };
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
+use crate::commands::serve_clone;
 use crate::domain::tree::Tree;
 use crate::domain::{Bundle, PublicKey};
 use crate::error::{Failure, Kind, Result};
 use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
 use crate::plan::losses::losses;
 use crate::plan::recovery::{Loss, LossKind, StaleKey};
-use crate::ports::{Cluster, KeyMaker, Remote, Worktree};
+use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
 use crate::steps::key_verify::by_stored_key;
@@ -55,16 +55,30 @@ pub(super) async fn check(
     let declaration = fleet.declaration.as_ref();
     let cluster = &connected.cluster;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(declaration)?;
     let allowed = Allowed { into_non_empty: arguments.into_non_empty, new_identity: arguments.new_identity };
 
     // The target comes first: whoever is at the wrong cluster need not look for keys and tokens.
     let found = preflight::check_target(cluster, &arguments.cluster, declaration, tree, allowed, &context.events).await?;
     let mut bundle = opened(arguments, worktree.as_ref(), tree, context).await?;
-    let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    let host_keys = preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts);
-    let head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
+    let is_up = !arguments.serve_clone;
+    let forge = match is_up {
+        true => forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?,
+        false => None,
+    };
+    let host_keys = async {
+        match is_up {
+            true => preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts)
+                .await
+                .map_err(with_clone_instead),
+            false => Ok(()),
+        }
+    };
+    let head = async {
+        let head = remote_head(remote.as_ref(), &tree.repository, &tree.revision, &hosts, connected.sandbox.as_ref());
+        if is_up { head.await } else { serve_clone::unless_silent(head).await }
+    };
     let ((), api, (), head) = tokio::try_join!(
         preflight::check_recovery_rights(cluster, tree, bundle.as_ref()),
         ask(forge.as_ref(), tree, arguments, context),
@@ -76,7 +90,11 @@ pub(super) async fn check(
     let decryption = decryption(&fleet, bundle.as_ref(), arguments.accept_loss, context).await?;
     check_alive(arguments, &api, &found, context)?;
     // The bundle's key is used last of all: from then on the forge says that it was used today.
-    let kept = keep_if_it_opens(&mut bundle, &api, tree, keys.as_ref(), remote.as_ref(), &hosts, context).await?;
+    let kept = match is_up {
+        true => keep_if_it_opens(&mut bundle, &api, tree, keys.as_ref(), remote.as_ref(), &hosts, context).await?,
+        // Whether it still opens the repository is seen once the forge is back.
+        false => None,
+    };
     let stale_keys = stale_keys(arguments, &api, &found, kept.as_ref())?;
     let losses = losses(tree, &fleet.reading.objects, bundle.as_ref(), &decryption.undecryptable);
     tell_losses(&losses, bundle.as_ref(), arguments, context);
@@ -100,10 +118,10 @@ pub(super) async fn check(
         now: jiff::Timestamp::now(),
     };
     let has_bundle = wanted.bundle.is_some();
-    let is_up = matches!(api, Api::Keys(_));
+    let has_api = matches!(api, Api::Keys(_));
     let world = World::new(
         Arc::new(cluster.clone()) as Arc<dyn Cluster>,
-        forge.filter(|_| is_up),
+        forge.filter(|_| has_api),
         remote,
         keys,
         context.events.clone(),
@@ -112,7 +130,11 @@ pub(super) async fn check(
         Arc::new(faults(flags)?),
         wanted,
     );
-    if !is_up && !flags.paste_key && by_stored_key(&world).await?.head.is_none() {
+    if !is_up {
+        let world = serve_clone::serve(world, worktree, &fleet, head.as_ref(), flags.commit.as_ref(), context).await?;
+        return Ok(Checked { world, found, losses, stale_keys, has_bundle });
+    }
+    if !has_api && !flags.paste_key && by_stored_key(&world).await?.head.is_none() {
         match api {
             Api::Down(failure) => return Err(api_is_down(failure)),
             _ if context.environment.interactive => {}
@@ -129,6 +151,14 @@ pub(super) async fn check(
     };
     compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
     Ok(Checked { world, found, losses, stale_keys, has_bundle })
+}
+
+/// The failure of a Git server that does not answer, with the way to do without it.
+fn with_clone_instead(failure: Failure) -> Failure {
+    if failure.kind != Kind::Transient {
+        return failure;
+    }
+    failure.hint("if it stays down: `--serve-clone` runs the tree from this clone, and a later run moves it back")
 }
 
 /// The bundle: of the file that is named, or of the commit; none if there is none.

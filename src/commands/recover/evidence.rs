@@ -144,6 +144,11 @@ fn needs_person(checked: &Checked, stale_keys: &[StaleKey]) -> Vec<String> {
             identity.kube_system_uid
         ));
     }
+    if checked.world.served.is_some() {
+        needed.push(format!(
+            "Once the forge is back, push what was committed meanwhile and run `gitops-bootstrap recover {cluster}`: it registers the deploy key, moves the tree to the forge and removes the Git server."
+        ));
+    }
     for key in stale_keys.iter().filter(|key| !key.removed) {
         needed.push(format!(
             "Remove the deploy key of the cluster that is gone: `gitops-bootstrap recover {cluster} --prune-stale-key {}`.",

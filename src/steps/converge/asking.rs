@@ -17,6 +17,9 @@ use crate::steps::world::Credential;
 /// The shortest pause between two requests to Argo CD about the same Application.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
+/// How long the health of objects that were applied is awaited before Argo CD is asked to look again, and again.
+const REST: Duration = Duration::from_secs(20);
+
 /// How many requests about one Application are made at most: what ten have not helped, an eleventh does not.
 const MOST: u32 = 10;
 
@@ -28,6 +31,8 @@ enum Request {
     Sync,
     /// The next try of a sync, now instead of after the rest of a long pause.
     Hurry,
+    /// To look at the health of the objects again.
+    LookAgain,
 }
 
 /// Asks Argo CD to look again where it is at another commit or holds on to an error, to sync where it has given up, and to try again at once where
@@ -50,10 +55,14 @@ pub(super) async fn ask(watched: &mut Watched, world: &World, step: StepId) -> R
             Request::Refresh(how) => refresh(how),
             Request::Sync => sync(known),
             Request::Hurry => hurry(),
+            Request::LookAgain => {
+                known.resting = Some(now);
+                refresh("normal")
+            }
         };
-        // Hurrying is no try that failed.
-        known.times_asked += u32::from(!matches!(request, Request::Hurry));
-        if !matches!(request, Request::Refresh(_)) {
+        // Hurrying and looking again are no tries that failed.
+        known.times_asked += u32::from(!matches!(request, Request::Hurry | Request::LookAgain));
+        if !matches!(request, Request::Refresh(_) | Request::LookAgain) {
             world.count_kick(&reference.name);
         }
         match world.cluster.merge_patch(reference, &patch).await {
@@ -70,10 +79,15 @@ fn request(known: &Known, last_success: Option<Instant>, now: Instant) -> Option
         State::Stalled { kickable: true, .. } => Some(Request::Sync),
         _ if known.at_another_commit => Some(Request::Refresh("normal")),
         State::Failed { .. } if known.has_error => Some(Request::Refresh("hard")),
+        // Argo CD misses changes of health now and then, as of a resource definition that is established a moment after it was applied, and sees them
+        // only when it next looks by itself, minutes later.
+        _ if known.resting.is_some_and(|since| now.duration_since(since) > REST) => Some(Request::LookAgain),
         _ => {
             let (_, since) = known.next_try?;
             let came_up = last_success.is_some_and(|success| success > since);
-            (came_up && now.duration_since(since) > PAUSE).then_some(Request::Hurry)
+            // What it waited for may have been put right before this run: each gets one try in it.
+            let is_new = known.asked.is_none();
+            ((came_up || is_new) && now.duration_since(since) > PAUSE).then_some(Request::Hurry)
         }
     }
 }
@@ -103,6 +117,10 @@ fn hurry() -> Value {
 
 /// If the branch has moved since the run began, its new commit is the one that counts.
 async fn follow_the_branch(world: &World) -> Result<()> {
+    // What is served from the clone does not move.
+    if world.served.is_some() {
+        return Ok(());
+    }
     let Some(Credential::DeployKey { private, .. }) = world.credential() else { return Ok(()) };
     let tree = &world.wanted.tree;
     let Ok(Some(head)) = world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await else {

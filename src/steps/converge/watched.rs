@@ -6,9 +6,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Scope;
-use crate::domain::application::{Application, HealthStatus};
+use crate::domain::application::{Application, HealthStatus, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use crate::domain::{Object, ObjectRef};
+use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
 use crate::plan::diagnosis::{State, verdict};
 use crate::plan::prospect::{Prospect, prospect};
@@ -24,8 +24,16 @@ pub(super) struct Known {
     pub(super) prune: bool,
     /// The number of the try that Argo CD makes next, while it waits to make it, and since when that is known.
     pub(super) next_try: Option<(i64, Instant)>,
+    /// How often Argo CD has repeated the sync that runs.
+    repeated: u32,
+    /// Since when it is synced and waits for the health of its objects, or when it was last looked at again because of that.
+    pub(super) resting: Option<Instant>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
+    /// Whether it is as Git has it, and only the health of its objects is open.
+    is_synced: bool,
+    /// The Application that it came from.
+    parent: Option<String>,
     pub(super) asked: Option<Instant>,
     pub(super) times_asked: u32,
 }
@@ -43,7 +51,7 @@ pub(super) struct Watched {
 
 impl Watched {
     pub(super) fn new(world: &World, scope: &Scope) -> Self {
-        let tree = &world.wanted.tree;
+        let tree = world.followed();
         let left_out = scope.left_out(tree);
         let names = tree.applications.iter().map(|application| application.object.name()).filter(|name| !left_out.contains(*name));
         let declared: BTreeSet<ObjectRef> =
@@ -68,17 +76,20 @@ impl Watched {
         }
         let Ok(application) = Application::read(object) else { return };
         let application = application.with_windows(&self.projects);
-        let tree = &world.wanted.tree;
-        let commit = world.commit();
+        let tree = world.followed();
+        let commit = world.followed_commit();
         let expected = Some(&commit).filter(|_| application.follows(&tree.repository, &tree.revision));
         let before = self.applications.get(&object.reference());
-        let operation = application.operation().filter(|operation| operation.is_running() && operation.finished_at.is_some());
-        let next_try = operation.map(|operation| {
+        let running = application.operation().filter(|operation| operation.is_running());
+        let next_try = running.filter(|operation| operation.finished_at.is_some()).map(|operation| {
             let same = before.and_then(|known| known.next_try).filter(|(number, _)| *number == operation.retry_count);
             same.unwrap_or((operation.retry_count, Instant::now()))
         });
+        let is_resting = application.sync() == SyncStatus::Synced
+            && application.health() == HealthStatus::Progressing
+            && application.operation().is_none_or(|operation| !operation.is_running());
         let known = Known {
-            state: verdict(&application, expected),
+            state: standing(world, &application, expected),
             has_error: application.errors().next().is_some(),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
@@ -87,7 +98,11 @@ impl Watched {
             retry: object.at("/spec/syncPolicy/retry").cloned().unwrap_or_default(),
             prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
             next_try,
+            repeated: running.map_or(0, |operation| u32::try_from(operation.retry_count).unwrap_or(0)),
+            resting: is_resting.then(|| before.and_then(|known| known.resting).unwrap_or_else(Instant::now)),
             is_degraded: application.health() == HealthStatus::Degraded,
+            is_synced: application.sync() == SyncStatus::Synced,
+            parent: application.tracked_by.clone(),
             asked: before.and_then(|known| known.asked),
             times_asked: before.map_or(0, |known| known.times_asked),
         };
@@ -104,10 +119,6 @@ impl Watched {
         } else {
             self.applications.remove(reference);
         }
-    }
-
-    pub(super) fn states(&self) -> BTreeMap<ObjectRef, State> {
-        self.applications.iter().map(|(reference, known)| (reference.clone(), known.state.clone())).collect()
     }
 
     /// What is to be expected of each Application; of those that move, also what they do. As long as this stays the same, nothing happens.
@@ -131,21 +142,38 @@ impl Watched {
         self.applications.iter().filter(|(_, known)| !known.state.is_converged())
     }
 
+    /// The same without those that wait for nothing but an Application that they have brought, which is open itself.
+    pub(super) fn causes(&self) -> impl Iterator<Item = (&ObjectRef, &Known)> {
+        let parents: BTreeSet<&str> = self.open().filter_map(|(_, known)| known.parent.as_deref()).collect();
+        self.open().filter(move |(reference, known)| !known.is_synced || known.has_error || !parents.contains(reference.name.as_str()))
+    }
+
     /// The first few that are not there yet, and why.
     pub(super) fn describe(&self) -> String {
         const FEW: usize = 3;
-        let few: Vec<String> = self.open().take(FEW).map(|(reference, known)| format!("{}: {}", reference.name, known.brief())).collect();
-        let more = self.open().count().saturating_sub(FEW);
+        let few: Vec<String> = self.causes().take(FEW).map(|(reference, known)| format!("{}: {}", reference.name, known.brief())).collect();
+        let more = self.causes().count().saturating_sub(FEW);
         if more == 0 { few.join("; ") } else { format!("{}; and {more} more", few.join("; ")) }
     }
 
     /// `failure` with what is not there, and why, as its causes.
     pub(super) fn blame(&self, failure: Failure) -> Failure {
         const MOST: usize = 20;
-        let failure = self.open().take(MOST).fold(failure, |failure, (reference, known)| {
+        let failure = self.causes().take(MOST).fold(failure, |failure, (reference, known)| {
             failure.because(format!("{}: {}", reference.name, known.state.reason().unwrap_or("it is not there")))
         });
         failure.hint("`gitops-bootstrap status` shows the tree with the cause of each stall")
+    }
+}
+
+/// How an Application stands. One that still goes to the place that the tree has left is not there yet, however well it is.
+fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
+    let left = world.left();
+    match verdict(application, expected) {
+        State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
+            State::Progressing { why: format!("it still takes its objects from {left}") }
+        }
+        state => state,
     }
 }
 
@@ -159,7 +187,11 @@ impl Known {
             retry: Value::Null,
             prune: false,
             next_try: None,
+            resting: None,
+            repeated: 0,
             is_degraded: false,
+            is_synced: false,
+            parent: None,
             asked: None,
             times_asked: 0,
         }
@@ -167,10 +199,9 @@ impl Known {
 
     /// What is to be expected of it.
     pub(super) fn prospect(&self) -> Prospect {
-        let repeated = self.next_try.map_or(0, |(number, _)| u32::try_from(number).unwrap_or(0));
         // What does not work may need nothing but time: nobody has tried to help it.
         let asked = if self.is_degraded && !self.has_error { 0 } else { self.times_asked };
-        prospect(&self.state, repeated.max(asked))
+        prospect(&self.state, self.repeated.max(asked))
     }
 
     /// Why it is not there yet, in a few words.

@@ -1,6 +1,7 @@
 //! What happens in a cluster by itself: the controllers of Kubernetes that matter here, and those of Argo CD.
 
 use gitops_bootstrap::domain::{Object, ObjectRef};
+use gitops_bootstrap::manifest::git_server;
 use gitops_bootstrap::ports::cluster::Change;
 use serde_json::{Value, json};
 
@@ -79,15 +80,16 @@ impl Outside {
     }
 
     pub(super) fn sync(&self, application: &Object) {
-        let (head, applications, reachable, running, status) = self.with(|state| {
+        let from_server = application.text("/spec/source/repoURL") == Some(git_server::address().as_str());
+        let (tree, head, reachable, running, status) = self.with(|state| {
             let running = state.objects.values().any(|object| object.name() == "argocd-application-controller-0");
-            (
-                state.head.clone(),
-                state.tree.applications.clone(),
-                state.has_access() && !state.fetches_break,
-                running,
-                state.statuses.get(application.name()).cloned(),
-            )
+            let status = state.statuses.get(application.name()).cloned();
+            if let Some(served) = state.served.clone().filter(|_| from_server) {
+                let server = state.objects.contains_key(&git_server::deployment());
+                return (served.clone(), served.commit, server, running, status);
+            }
+            let reachable = state.has_access() && !state.git_is_down && !state.fetches_break;
+            (state.tree.clone(), state.head.clone(), reachable, running, status)
         });
         if !running {
             return;
@@ -118,12 +120,9 @@ json!({
         });
         // An app-of-apps brings the Applications whose files are in its folder.
         let folder = application.text("/spec/source/path");
-        let children = applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
+        let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
         for child in children.filter(|child| child.object.name() != application.name()) {
-            let reference = child.object.reference();
-            if self.with(|state| !state.objects.contains_key(&reference)) {
-                self.store(&reference, |value| merge(value, child.object.value()));
-            }
+            self.store(&child.object.reference(), |value| merge(value, child.object.value()));
         }
     }
 
