@@ -78,7 +78,10 @@ pub fn ignored(application: &Application, state: &State, evidence: &Evidence) ->
         return Vec::new();
     }
     let is_ignored = |managed: &ManagedObject| {
-        is_custom(managed) && Live::beside(managed, evidence).find(managed).is_some_and(|object| object.at("/status").is_none())
+        // Argo CD's own programs run wherever it does, and an AppProject never has a status.
+        is_custom(managed)
+            && managed.group != "argoproj.io"
+            && Live::beside(managed, evidence).find(managed).is_some_and(|object| object.at("/status").is_none())
     };
     suspects(application).filter(is_ignored).collect()
 }

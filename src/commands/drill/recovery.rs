@@ -21,7 +21,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::Events;
 use crate::plan::diagnosis::verdict;
 use crate::plan::drill::{Phase, Timeline, milliseconds};
-use crate::plan::recovery::{End, Recovery};
+use crate::plan::recovery::Recovery;
 use crate::ports::Cluster as _;
 use crate::ports::cluster::{Change, ClusterError};
 use crate::settings::Environment;
@@ -29,8 +29,8 @@ use crate::settings::Environment;
 /// How often it is looked whether anything has moved.
 const PULSE: Duration = Duration::from_secs(1);
 
-/// How long the last news of the Applications may take once the recovery says that all is well.
-const LAST_NEWS: Duration = Duration::from_secs(5);
+/// How long the last news of the Applications may take once the recovery says that it is over.
+const LAST_NEWS: Duration = Duration::from_secs(20);
 
 /// What the environment of a recovery that is to be killed has of ours. No token is among it.
 const VARIABLES: [&str; 8] = ["HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME"];
@@ -96,11 +96,9 @@ pub(super) async fn rehearse(
     if context.cancel.is_cancelled() {
         return Err(Failure::new(Kind::Interrupted, "the drill was interrupted"));
     }
-    let mut is_waiting = false;
     let (evidence, failure) = match outcome {
         Ok(evidence) => {
             let failure = evidence.failure.clone();
-            is_waiting = failure.is_none() && evidence.end != End::Converged;
             (Some(evidence), failure)
         }
         Err(failure) => (None, Some(failure)),
@@ -111,8 +109,10 @@ pub(super) async fn rehearse(
     {
         return Err(failure.clone());
     }
-    let recovered = failure.is_none() && !gave_up && !is_waiting;
-    watch.catch_up(recovered, cluster).await;
+    watch.catch_up(failure.is_none() && !gave_up, cluster).await;
+    let recovered = failure.is_none() && !gave_up && watch.timeline.is_converged();
+    // Whoever is well last tells so a moment after the recovery has seen that nothing is left to wait for.
+    let took = if recovered { took.max(watch.timeline.last_progress()) } else { took };
     Ok(Rehearsal { took, phases: record.phases(milliseconds(took)), timeline: watch.timeline, failure, recovered, evidence })
 }
 
@@ -231,9 +231,10 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes what has happened until now. `is_converged` says that the recovery has seen everything well, so that is waited for.
-    async fn catch_up(&mut self, is_converged: bool, cluster: &KubernetesCluster) {
-        if is_converged {
+    /// Takes what has happened until now. `is_over` says that the recovery has nothing left to wait for, so everything is
+    /// about to be well, unless it waits for a time or a person.
+    async fn catch_up(&mut self, is_over: bool, cluster: &KubernetesCluster) {
+        if is_over {
             let news = async {
                 while !self.timeline.is_converged() {
                     if let Some(Ok(change)) = self.stream.next().await {

@@ -52,7 +52,7 @@ impl Record {
         let is = |event: &&Value, kind: &str| text(event, "event") == kind;
         let took = |event: &Value| event.get("milliseconds").and_then(Value::as_u64).unwrap_or_default();
         let finished: Vec<&Value> = events.iter().filter(|event| is(event, "step-finished")).collect();
-        let begun = events.iter().filter(|event| is(event, "step-started")).map(|event| text(event, "step")).last();
+        let begun = events.iter().filter(|event| is(event, "step-started")).map(|event| text(event, "step")).next_back();
         let mut steps = self.steps();
         let from = steps.phases.last().map_or(0, |last| last.to);
         // The step in which it was killed ends now; whatever is left over was the look before the first one.
