@@ -15,8 +15,8 @@ use crate::adapters::process::{Output, Program};
 use crate::cli::drill::{Arguments, ForgeDown};
 use crate::cli::{recover as cli, run::Run};
 use crate::commands::{Context, recover};
-use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
-use crate::domain::{Application, ApplicationRef, Object};
+use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE, Tree};
+use crate::domain::{Application, ApplicationRef, Object, ObjectRef};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Events;
 use crate::plan::diagnosis::verdict;
@@ -31,6 +31,9 @@ const PULSE: Duration = Duration::from_secs(1);
 
 /// How long the last news of the Applications may take once the recovery says that it is over.
 const LAST_NEWS: Duration = Duration::from_secs(20);
+
+/// How long Argo CD may say nothing before it is asked to look again.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 
 /// What the environment of a recovery that is to be killed has of ours. No token is among it.
 const VARIABLES: [&str; 8] = ["HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "TMPDIR", "LANG", "LC_ALL", "USER", "LOGNAME"];
@@ -235,16 +238,27 @@ impl Watch<'_> {
     /// about to be well, unless it waits for a time or a person.
     async fn catch_up(&mut self, is_over: bool, cluster: &KubernetesCluster) {
         if is_over {
-            let news = async {
-                while !self.timeline.is_converged() {
-                    if let Some(Ok(change)) = self.stream.next().await {
-                        self.take(&change);
-                    }
+            let begun = Instant::now();
+            while !self.timeline.is_converged() && begun.elapsed() < LAST_NEWS {
+                match tokio::time::timeout(LOOK_AGAIN, self.stream.next()).await {
+                    Ok(Some(Ok(change))) => self.take(&change),
+                    Ok(_) => tokio::time::sleep(PULSE).await,
+                    // Argo CD misses changes of health now and then, and nobody asks it any more.
+                    Err(_) => self.have_looked_again(cluster).await,
                 }
-            };
-            let _late = tokio::time::timeout(LAST_NEWS, news).await;
+            }
         } else if let Ok(objects) = cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await {
             objects.iter().for_each(|object| self.note(object));
+        }
+    }
+
+    /// Asks Argo CD to look again at what is not well. If that fails, it is not well.
+    async fn have_looked_again(&self, cluster: &KubernetesCluster) {
+        let refresh = serde_json::json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "normal"}}});
+        for (application, _) in self.timeline.last_seen().iter().filter(|(_, state)| !state.is_converged()) {
+            let ApplicationRef { namespace, name } = &application.reference;
+            let object = ObjectRef::namespaced(ARGOCD_API_VERSION, "Application", namespace, name);
+            let _as_it_is = cluster.merge_patch(&object, &refresh).await;
         }
     }
 
