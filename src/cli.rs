@@ -1,5 +1,7 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod change;
+pub mod detach;
 pub mod drill;
 pub mod identities;
 pub mod init;
@@ -8,6 +10,7 @@ pub mod new;
 pub mod pack;
 pub mod recover;
 pub mod render;
+pub mod rotate_key;
 pub mod run;
 pub mod sandbox;
 pub mod status;
@@ -98,6 +101,10 @@ pub enum Verb {
     Init(init::Arguments),
     /// Rebuild a lost cluster from a clone: the same end state on an empty cluster, without a write to Git
     Recover(recover::Arguments),
+    /// Renew the deploy key of a cluster, without Argo CD losing access
+    RotateKey(rotate_key::Arguments),
+    /// Take Argo CD out of a cluster; every workload stays, and that is proven
+    Detach(detach::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting

@@ -3,8 +3,10 @@
 pub mod ask;
 mod bootstrap;
 pub mod bundle;
+mod change;
 pub mod completions;
 pub mod connect;
+pub mod detach;
 pub mod drill;
 pub mod init;
 pub mod lint;
@@ -13,6 +15,7 @@ pub mod new;
 pub mod pack;
 pub mod recover;
 pub mod render;
+pub mod rotate_key;
 pub mod sandbox;
 mod serve_clone;
 pub mod status;
@@ -28,6 +31,8 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
+        Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
+        Verb::Detach(arguments) => detach::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,

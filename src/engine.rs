@@ -12,14 +12,19 @@ use crate::plan::{StepId, Verdict};
 use crate::steps::faults::Position;
 use crate::steps::world::interrupted;
 use crate::steps::{
-    Step, World, converge::Converge, gates::Gates, infrastructure::Infrastructure, install::Crds, install::Install,
-    key_register::KeyRegister, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, marker::Marker,
-    namespace::Namespace, projects::Projects, prune_keys::PruneKeys, record::Record, rollout::Rollout, root_app::RootApp,
-    root_of_trust::RootOfTrust, secret_create::SecretCreate, serve_clone::ServeClone, serve_clone::ServeEnd,
+    Step, World, applications::Applications, applications::Finalizers, census::Census, converge::Converge, definitions::Definitions,
+    fetch::Fetch, gates::Gates, infrastructure::Infrastructure, install::Crds, install::Install, key_register::KeyRegister,
+    key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, leave::Leave,
+    marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, projects::Projects, proof::Proof,
+    prune_keys::PruneKeys, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust,
+    secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd, stop::Stop,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How much later than another process of the same terminal a signal may be noticed.
+const SIGNAL_DELAY: Duration = Duration::from_millis(100);
 
 /// How long a step took and what came of it.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -81,12 +86,21 @@ impl<S: Step> Runnable for S {
 async fn until_cancelled(world: &World, apply: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::pin!(apply);
     tokio::select! {
-        result = &mut apply => result,
+        result = &mut apply => match result {
+            Err(failure) if failure.kind == Kind::Transient && is_cancelled_now(world).await => Err(interrupted()),
+            result => result,
+        },
         () = world.cancel.cancelled() => match tokio::time::timeout(GRACE, apply).await {
-            Ok(Err(failure)) => Err(failure),
+            Ok(Err(failure)) if failure.kind != Kind::Transient => Err(failure),
             _ => Err(interrupted()),
         },
     }
+}
+
+/// Whether the run is told to stop at this moment. A program that it has started, such as git, gets the same Ctrl-C, and may end by it before that is
+/// noticed here.
+async fn is_cancelled_now(world: &World) -> bool {
+    tokio::time::timeout(SIGNAL_DELAY, world.cancel.cancelled()).await.is_ok()
 }
 
 fn step(id: StepId) -> Box<dyn Runnable> {
@@ -112,13 +126,27 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::PruneKeys => Box::new(PruneKeys),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),
+        StepId::NextKey => Box::new(NextKey),
+        StepId::SecretSwap => Box::new(SecretSwap),
+        StepId::Fetch => Box::new(Fetch),
+        StepId::OldKey => Box::new(OldKey),
+        StepId::Settle => Box::new(Settle),
+        StepId::Census => Box::new(Census),
+        StepId::Stop => Box::new(Stop),
+        StepId::Finalizers => Box::new(Finalizers),
+        StepId::Applications => Box::new(Applications),
+        StepId::KeyRemove => Box::new(KeyRemove),
+        StepId::Remove => Box::new(Remove),
+        StepId::Definitions => Box::new(Definitions),
+        StepId::Proof => Box::new(Proof),
+        StepId::Leave => Box::new(Leave),
     }
 }
 
 /// Reads the world and says what a run of `recipe` would do. Changes nothing.
 pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
-    // The steps after the one that finds the credential need nothing else of each other, so all of them look at the same time.
-    let split = recipe.iter().position(|id| *id == StepId::SecretCreate).map_or(0, |place| place + 1);
+    // The steps after the one that finds what they need, as the credential, need nothing else of each other: all of them look at the same time.
+    let split = recipe.iter().position(|id| id.informs_others()).map_or(0, |place| place + 1);
     let (first, others) = recipe.split_at_checked(split).unwrap_or((recipe, &[]));
     let mut planned = Vec::with_capacity(recipe.len());
     for &id in first {

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod diagnosis;
 pub mod drill;
 pub mod first_sync;
+pub mod inventory;
 pub mod losses;
 pub mod managed_fields;
 pub mod packing;

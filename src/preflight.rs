@@ -9,11 +9,14 @@ mod served;
 mod stale_keys;
 mod target;
 
-pub use cluster::{check_cluster, check_identity, check_trees};
+pub use cluster::{check_cluster, check_identity, check_root, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
 pub use remote::head_of_remote;
-pub use rights::{check_recovery_rights, check_restore_rights, check_rights, check_server_rights, needed as needed_rights};
+pub use rights::{
+    check_recovery_rights, check_restore_rights, check_rights, check_rights_to_detach, check_rights_to_rotate, check_server_rights,
+    needed as needed_rights,
+};
 pub use served::serve;
 pub use stale_keys::{check_named, check_old_cluster, stale};
 pub use target::{Allowed, Found, check_target};

@@ -4,6 +4,7 @@
 
 mod bars;
 mod drill;
+mod ending;
 mod failure;
 mod json;
 mod lines;
@@ -31,6 +32,7 @@ use crate::error::Failure;
 use crate::event::Reporter;
 use crate::settings::Environment;
 
+pub use ending::Ending;
 pub use json::LONGEST_STRING;
 pub use summary::{Access, Key, Summary};
 pub use terminal::Terminal;
@@ -178,6 +180,13 @@ pub fn failure(failure: &Failure, style: &Style) {
 pub fn summary(summary: &Summary<'_>, style: &Style) {
     if matches!(style.form, Form::Bars | Form::Lines) {
         talk(&summary::summary(summary, style.stderr), style);
+    }
+}
+
+/// Writes the end of a successful run that has no tree to show to standard error; nothing where only failures are wanted, or JSON.
+pub fn ending(ending: &Ending, style: &Style) {
+    if matches!(style.form, Form::Bars | Form::Lines) {
+        talk(&ending::ending(ending, style.stderr), style);
     }
 }
 

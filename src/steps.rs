@@ -1,27 +1,41 @@
 //! The steps: each looks at the world, has the plan decide, and makes the change. Every step may be run twice.
 
+pub mod applications;
 pub mod apply;
+pub mod census;
 pub mod converge;
+pub mod definitions;
+mod deletion;
 pub mod failures;
 pub mod faults;
+pub mod fetch;
 pub mod fleet_clone;
 pub mod gates;
 pub mod infrastructure;
 pub mod install;
+pub mod inventory;
 pub mod key_register;
+pub mod key_remove;
 pub mod key_verify;
 pub mod known_hosts;
 pub mod lease;
+pub mod leave;
 pub mod marker;
 pub mod namespace;
+pub mod next_key;
+pub mod old_key;
 pub mod projects;
+pub mod proof;
 pub mod prune_keys;
 pub mod record;
+pub mod remove;
 pub mod rollout;
 pub mod root_app;
 pub mod root_of_trust;
 pub mod secret_create;
+pub mod secret_swap;
 pub mod serve_clone;
+pub mod stop;
 pub mod world;
 
 use std::future::Future;

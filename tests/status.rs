@@ -93,6 +93,10 @@ impl Cluster for Fixed {
         refused()
     }
 
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        refused()
+    }
+
     async fn missing_rights(&self, _: &[Right]) -> Result<Vec<Right>, ClusterError> {
         refused()
     }

@@ -258,8 +258,15 @@ impl Cluster for KubernetesCluster {
         let namespace = namespace.filter(|_| served.scope == Scope::Namespaced);
         let path = collection_path(resource, &served, namespace);
         for _ in 0..LIST_ATTEMPTS {
-            if let Some(objects) = self.pages(&path, labels, resource).await? {
-                return Ok(objects);
+            match self.pages(&path, labels, resource).await {
+                Ok(Some(objects)) => return Ok(objects),
+                Ok(None) => {}
+                Err(error) => {
+                    if let ClusterError::NotServed(resource) = &error {
+                        self.discovery.forget(resource);
+                    }
+                    return Err(error);
+                }
             }
         }
         Err(ClusterError::Transient {
@@ -334,6 +341,10 @@ impl Cluster for KubernetesCluster {
             }
             error => Err(error),
         }
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        discovery::namespaced(&self.transport).await
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

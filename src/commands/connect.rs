@@ -33,7 +33,7 @@ pub async fn sandbox_up(target: &Target, context: &Context) -> Result<Option<Sta
 }
 
 /// The sandbox that the flags name, as it is; an error if it does not run.
-async fn sandbox_running(target: &Target, context: &Context) -> Result<Option<State>> {
+pub async fn sandbox_running(target: &Target, context: &Context) -> Result<Option<State>> {
     if !target.sandbox {
         return Ok(None);
     }

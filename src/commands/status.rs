@@ -56,7 +56,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 }
 
 /// The flags that name `target` again in a command to type, with a blank before each.
-fn flags(target: &Target) -> String {
+pub(super) fn flags(target: &Target) -> String {
     match (&target.context, target.sandbox) {
         (_, true) if target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
         (_, true) => format!(" --sandbox --sandbox-name {}", target.sandbox_name),

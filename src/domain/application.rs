@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer};
 
 use super::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
-use super::{Object, RepositoryUrl, Resource};
+use super::{Object, ObjectRef, RepositoryUrl, Resource};
 
 /// Which Application: Argo CD lets them live in several namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -464,6 +464,15 @@ impl Application {
         self.status.iter().flat_map(|status| &status.conditions).filter(|condition| condition.name.ends_with("Error"))
     }
 
+    /// Whether its objects are in the cluster in which Argo CD runs.
+    pub fn is_in_cluster(&self) -> bool {
+        let Destination { server, name, .. } = &self.spec.destination;
+        match (server.as_deref(), name.as_deref()) {
+            (Some(server), _) if !server.is_empty() => server == "https://kubernetes.default.svc",
+            (_, name) => matches!(name, None | Some("" | "in-cluster")),
+        }
+    }
+
     /// Its objects.
     pub fn objects(&self) -> &[ManagedObject] {
         self.status.as_ref().map_or(&[], |status| status.resources.as_slice())
@@ -498,6 +507,12 @@ impl ObjectResult {
 }
 
 impl ManagedObject {
+    /// Which object it is.
+    pub fn reference(&self) -> ObjectRef {
+        let namespace = Some(self.namespace.clone()).filter(|namespace| !namespace.is_empty());
+        ObjectRef { resource: self.resource(), namespace, name: self.name.clone() }
+    }
+
     /// Whether it is an Application itself.
     pub fn is_application(&self) -> bool {
         self.kind == "Application" && self.group == "argoproj.io"

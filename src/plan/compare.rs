@@ -110,6 +110,15 @@ pub fn keeping_tracking(declared: &Object, live: Option<&Object>) -> Object {
     }
 }
 
+/// Whether an object was made by this tool or by Argo CD: one of them owns fields of it, and `application`, if Argo CD has marked it, is the one
+/// that it is marked for.
+pub fn is_made_by_us(live: &Object, application: Option<&str>) -> bool {
+    if let Some(mark) = live.annotation(TRACKING_ANNOTATION) {
+        return mark.split_once(':').map(|(name, _)| name) == application;
+    }
+    entries(live).iter().any(|entry| entry.manager == ARGOCD_MANAGER || entry.manager == OWN_MANAGER)
+}
+
 /// Whether two states of an object say the same, apart from the server's bookkeeping: for the result of a dry run against what is there.
 pub fn is_same_state(one: &Object, other: &Object) -> bool {
     let strip = |object: &Object| {

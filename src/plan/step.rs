@@ -48,6 +48,34 @@ pub enum StepId {
     Marker,
     /// The lock, given back.
     Release,
+    /// The next key, in the cluster and not yet in use.
+    NextKey,
+    /// The next key in the repository Secret.
+    SecretSwap,
+    /// The proof that Argo CD itself opens the repository with it.
+    Fetch,
+    /// The old key, gone from the forge.
+    OldKey,
+    /// The record of the rotation, gone.
+    Settle,
+    /// What must stay, written down before anything goes.
+    Census,
+    /// Argo CD's workloads, stopped.
+    Stop,
+    /// Argo CD's finalizers, taken off.
+    Finalizers,
+    /// ApplicationSets, Applications and AppProjects, gone.
+    Applications,
+    /// The deploy key, gone from the forge.
+    KeyRemove,
+    /// Argo CD's objects, gone.
+    Remove,
+    /// Argo CD's custom resource definitions, gone.
+    Definitions,
+    /// The proof that everything else is as it was.
+    Proof,
+    /// The namespace of Argo CD, gone unless it holds what is somebody else's.
+    Leave,
 }
 
 impl StepId {
@@ -91,6 +119,52 @@ impl StepId {
         Self::Marker,
         Self::Release,
     ];
+
+    /// All steps of `rotate-key`, in their order: the old key is removed when the new one is proven.
+    pub const ROTATE: [Self; 9] = [
+        Self::Lease,
+        Self::NextKey,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::SecretSwap,
+        Self::Fetch,
+        Self::OldKey,
+        Self::Settle,
+        Self::Release,
+    ];
+
+    /// All steps of `rotate-key --revoke-first`, in their order: a key that is not secret any more is removed before anything else.
+    pub const REVOKE_AND_ROTATE: [Self; 9] = [
+        Self::Lease,
+        Self::NextKey,
+        Self::OldKey,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::SecretSwap,
+        Self::Fetch,
+        Self::Settle,
+        Self::Release,
+    ];
+
+    /// All steps of `detach`, in their order.
+    pub const DETACH: [Self; 11] = [
+        Self::Lease,
+        Self::Census,
+        Self::Stop,
+        Self::Finalizers,
+        Self::Applications,
+        Self::KeyRemove,
+        Self::Remove,
+        Self::Definitions,
+        Self::Proof,
+        Self::Leave,
+        Self::Release,
+    ];
+
+    /// Whether looking at this step finds what looking at the ones after it needs.
+    pub const fn informs_others(self) -> bool {
+        matches!(self, Self::SecretCreate | Self::NextKey | Self::Census)
+    }
 
     /// `recipe` while the forge is down: Argo CD takes the tree from the clone, and nothing is asked of the forge. `moves` says that Argo CD has a
     /// tree already, from elsewhere.
@@ -143,6 +217,20 @@ impl StepId {
             Self::PruneKeys => "prune-keys",
             Self::Marker => "marker",
             Self::Release => "release",
+            Self::NextKey => "next-key",
+            Self::SecretSwap => "secret-swap",
+            Self::Fetch => "fetch",
+            Self::OldKey => "old-key",
+            Self::Settle => "settle",
+            Self::Census => "census",
+            Self::Stop => "stop",
+            Self::Finalizers => "finalizers",
+            Self::Applications => "applications",
+            Self::KeyRemove => "key-remove",
+            Self::Remove => "remove",
+            Self::Definitions => "definitions",
+            Self::Proof => "proof",
+            Self::Leave => "leave",
         }
     }
 
@@ -170,6 +258,20 @@ impl StepId {
             Self::PruneKeys => "deploy keys of the cluster that is gone",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
+            Self::NextKey => "the next key, in waiting",
+            Self::SecretSwap => "the next key in the repository Secret",
+            Self::Fetch => "Argo CD opens the repository with it",
+            Self::OldKey => "the old key is gone from the forge",
+            Self::Settle => "the rotation is over",
+            Self::Census => "what stays, written down",
+            Self::Stop => "Argo CD's workloads are stopped",
+            Self::Finalizers => "Argo CD's finalizers are taken off",
+            Self::Applications => "Applications and projects are gone",
+            Self::KeyRemove => "the deploy key is gone from the forge",
+            Self::Remove => "Argo CD's objects are gone",
+            Self::Definitions => "Argo CD's resource definitions are gone",
+            Self::Proof => "everything else is as it was",
+            Self::Leave => "namespace argocd is gone",
         }
     }
 }

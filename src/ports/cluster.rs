@@ -45,6 +45,10 @@ pub trait Cluster: Send + Sync {
     /// server has taken the request: an object with finalizers is gone only when they are.
     async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError>;
 
+    /// All kinds whose objects live in namespaces and can be listed, each in the version that the server prefers. An error if any group of kinds
+    /// cannot be asked for: whoever asks wants to know of everything.
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError>;
+
     /// Asks which of these rights the account lacks (SelfSubjectAccessReview).
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError>;
 

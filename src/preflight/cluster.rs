@@ -126,6 +126,18 @@ pub async fn check_trees(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
                 "kubectl -n {ARGOCD_NAMESPACE} patch application NAME --type merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'"
             )));
     }
+    is_of_this_tree(&applications, tree)
+}
+
+/// Refuses a root Application that belongs to another repository.
+pub async fn check_root(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
+    if cluster.served(&Application::resource()).await?.is_none() {
+        return Ok(());
+    }
+    is_of_this_tree(&cluster.list(&Application::resource(), Some(ARGOCD_NAMESPACE), None).await?, tree)
+}
+
+fn is_of_this_tree(applications: &[Object], tree: &Tree) -> Result<()> {
     let root = applications.iter().find(|object| object.name() == tree.root.object.name());
     if let Some(other) = root.and_then(|root| root.text("/spec/source/repoURL")).and_then(|url| url.parse::<RepositoryUrl>().ok())
         && !other.is_same_repository(&tree.repository)

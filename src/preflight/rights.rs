@@ -34,6 +34,16 @@ pub async fn check_recovery_rights(cluster: &dyn Cluster, tree: &Tree, bundle: O
     check(cluster, &rights).await
 }
 
+/// Fails with all rights that the account lacks for renewing the deploy key.
+pub async fn check_rights_to_rotate(cluster: &dyn Cluster) -> Result<()> {
+    check(cluster, &needed_to_rotate()).await
+}
+
+/// Fails with all rights that the account lacks for taking Argo CD out of the cluster of `tree`.
+pub async fn check_rights_to_detach(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
+    check(cluster, &needed_to_detach(tree)).await
+}
+
 async fn check(cluster: &dyn Cluster, rights: &[Right]) -> Result<()> {
     let missing = cluster.missing_rights(rights).await?;
     if missing.is_empty() {
@@ -66,9 +76,7 @@ pub fn needed(tree: &Tree) -> Vec<Right> {
         right("watch", "", "pods", Some(ARGOCD_NAMESPACE), None),
         right("watch", "apiextensions.k8s.io", "customresourcedefinitions", None, None),
     ];
-    for verb in ["get", "create", "update"] {
-        rights.push(right(verb, "coordination.k8s.io", "leases", Some(ARGOCD_NAMESPACE), None));
-    }
+    rights.extend(to_lock());
     for verb in ["list", "watch"] {
         for workload in ["deployments", "statefulsets"] {
             rights.push(right(verb, "apps", workload, Some(ARGOCD_NAMESPACE), None));
@@ -89,6 +97,57 @@ pub fn needed(tree: &Tree) -> Vec<Right> {
             rights.push(right_for("bind", object));
         }
     }
+    each_once(rights)
+}
+
+/// The rights that renewing the deploy key needs.
+fn needed_to_rotate() -> Vec<Right> {
+    let mut rights =
+        vec![right("get", "", "namespaces", None, Some("kube-system")), right("get", "", "configmaps", Some(ARGOCD_NAMESPACE), None)];
+    rights.extend(to_lock());
+    for verb in ["get", "list", "create", "update", "patch", "delete"] {
+        rights.push(right(verb, "", "secrets", Some(ARGOCD_NAMESPACE), None));
+    }
+    for verb in ["list", "watch", "patch"] {
+        rights.push(right(verb, "argoproj.io", "applications", Some(ARGOCD_NAMESPACE), None));
+    }
+    rights
+}
+
+/// The rights that taking Argo CD out of the cluster of `tree` needs. What must stay may be of any kind, and is listed.
+fn needed_to_detach(tree: &Tree) -> Vec<Right> {
+    let mut rights = vec![right("list", "*", "*", None, None)];
+    rights.extend(to_lock());
+    for verb in ["get", "watch", "delete"] {
+        rights.push(right(verb, "", "namespaces", None, None));
+        rights.push(right(verb, "", "secrets", Some(ARGOCD_NAMESPACE), None));
+    }
+    for verb in ["get", "create", "patch", "watch", "delete"] {
+        rights.push(right(verb, "", "configmaps", Some(ARGOCD_NAMESPACE), None));
+    }
+    rights.push(right("watch", "", "pods", Some(ARGOCD_NAMESPACE), None));
+    for verb in ["watch", "patch", "delete"] {
+        for kind in ["applicationsets", "applications", "appprojects"] {
+            rights.push(right(verb, "argoproj.io", kind, None, None));
+        }
+    }
+    for object in tree.argocd.iter().map(|rendered| &rendered.object) {
+        for verb in ["get", "watch", "delete"] {
+            rights.push(right_for(verb, object));
+        }
+        if matches!(object.kind(), "Deployment" | "StatefulSet") {
+            rights.push(right_for("patch", object));
+        }
+    }
+    each_once(rights)
+}
+
+/// The rights that the lock needs.
+fn to_lock() -> impl Iterator<Item = Right> {
+    ["get", "create", "update"].into_iter().map(|verb| right(verb, "coordination.k8s.io", "leases", Some(ARGOCD_NAMESPACE), None))
+}
+
+fn each_once(mut rights: Vec<Right>) -> Vec<Right> {
     let mut seen = HashSet::new();
     rights.retain(|right| seen.insert(right.clone()));
     rights

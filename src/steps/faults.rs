@@ -52,8 +52,9 @@ impl FromStr for FaultPoint {
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
         // Every step of `init` is one of `recover`.
-        let steps = StepId::RECOVER.into_iter().chain([StepId::ServeClone, StepId::ServeEnd]);
-        let step = steps.into_iter().find(|id| id.name() == step);
+        let added = [StepId::ServeClone, StepId::ServeEnd];
+        let mut steps = StepId::RECOVER.into_iter().chain(added).chain(StepId::ROTATE).chain(StepId::DETACH);
+        let step = steps.find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }
 }
@@ -218,6 +219,10 @@ impl Cluster for Watched<dyn Cluster> {
     async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
         self.alive()?;
         self.after(self.port.delete(object, options).await)
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        self.port.namespaced_kinds().await
     }
 
     async fn missing_rights(&self, rights: &[Right]) -> Result<Vec<Right>, ClusterError> {

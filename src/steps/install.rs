@@ -105,11 +105,13 @@ impl Step for Install {
     }
 }
 
-fn definitions(world: &World) -> impl Iterator<Item = &Object> {
+/// Argo CD's custom resource definitions, as the commit has them.
+pub(super) fn definitions(world: &World) -> impl Iterator<Item = &Object> {
     world.wanted.tree.argocd.iter().map(|rendered| &rendered.object).filter(|object| object.kind() == CRD)
 }
 
-fn others(world: &World) -> impl Iterator<Item = &Object> {
+/// The other objects of Argo CD, as the commit has them.
+pub(super) fn others(world: &World) -> impl Iterator<Item = &Object> {
     world.wanted.tree.argocd.iter().map(|rendered| &rendered.object).filter(|object| object.kind() != CRD)
 }
 
@@ -142,7 +144,7 @@ async fn until_served(world: &World, kinds: &[Resource]) -> Result<()> {
 }
 
 /// The kind that a definition defines.
-fn defined(definition: &Object) -> Option<Resource> {
+pub(super) fn defined(definition: &Object) -> Option<Resource> {
     let group = definition.text("/spec/group")?;
     let kind = definition.text("/spec/names/kind")?;
     let versions = definition.at("/spec/versions")?.as_array()?;

@@ -79,7 +79,7 @@ impl Step for KeyRegister {
         let Some(ours) = keys.iter().find(|key| key.key == *public) else {
             return Ok(Verdict::Needed {
                 because: "the forge does not have it".to_owned(),
-                changes: vec![format!("deploy key `{}`", key_title(world))],
+                changes: vec![format!("deploy key `{}`", title(world, public, keys))],
             });
         };
         if !ours.enabled {
@@ -107,15 +107,25 @@ impl Step for KeyRegister {
     }
 }
 
+/// The title of the key: with a part of its fingerprint if another key has the plain title, or had it before this one.
+fn title(world: &World, public: &PublicKey, keys: &[DeployKey]) -> String {
+    let title = key_title(world);
+    if world.rotation().retiring.is_empty() && keys.iter().all(|key| key.title != title || key.key == *public) {
+        return title;
+    }
+    format!("{title} {}", public.fingerprint().as_str().chars().skip("SHA256:".len()).take(8).collect::<String>())
+}
+
 async fn register(world: &World, public: &PublicKey, keys: &[DeployKey]) -> Result<()> {
     let Some(forge) = &world.forge else { return Err(Failure::bug("there is no forge")) };
     if let Some(ours) = keys.iter().find(|key| key.key == *public && !key.read_only) {
         forge.delete_key(ours.id).await?;
         world.changed(StepId::KeyRegister, format!("deploy key `{}` (id {})", ours.title, ours.id), How::Deleted);
     }
-    let mut title = key_title(world);
-    if let Some(other) = keys.iter().find(|key| key.title == title && key.key != *public) {
-        title = format!("{title} {}", public.fingerprint().as_str().chars().skip("SHA256:".len()).take(8).collect::<String>());
+    let title = title(world, public, keys);
+    let retiring = world.rotation().retiring;
+    let namesake = keys.iter().find(|key| key.title == key_title(world) && key.key != *public);
+    if let Some(other) = namesake.filter(|other| !retiring.contains(&other.key)) {
         world.events.warn(
             format!("another deploy key (id {}) has the title `{}` already; ours is called `{title}`", other.id, other.title),
             Some("if it is a key of a cluster that is gone, remove it in the settings of the repository".to_owned()),
@@ -137,12 +147,11 @@ async fn register(world: &World, public: &PublicKey, keys: &[DeployKey]) -> Resu
 
 async fn until_pasted(world: &World, public: &PublicKey) -> Result<()> {
     let repository = &world.wanted.tree.repository;
+    let title = title(world, public, &[]);
     world.events.warn(
         format!(
-            "register this deploy key for {repository}, without write access, under the title `{}`:\n\n{} {}\n",
-            key_title(world),
+            "register this deploy key for {repository}, without write access, under the title `{title}`:\n\n{} {title}\n",
             public.to_openssh(),
-            key_title(world)
         ),
         Some("on GitHub: Settings, Deploy keys, Add deploy key".to_owned()),
     );

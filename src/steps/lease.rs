@@ -29,7 +29,8 @@ pub struct Lease;
 /// Gives the lock back.
 pub struct Release;
 
-fn reference() -> ObjectRef {
+/// The lock.
+pub(super) fn reference() -> ObjectRef {
     ObjectRef::namespaced("coordination.k8s.io/v1", "Lease", ARGOCD_NAMESPACE, "gitops-bootstrap")
 }
 
@@ -56,7 +57,7 @@ impl Step for Lease {
         Ok(match seen.as_ref().and_then(holder) {
             Some(holder) if holder == world.wanted.holder => Verdict::satisfied("it is held by this run"),
             Some(holder) => Verdict::needed(format!("it is held by {holder}")),
-            None if world.holds_lease() => Verdict::satisfied("locks are not allowed here"),
+            None if world.holds_lease() => Verdict::satisfied("there is no place for a lock"),
             None => Verdict::needed("it is free"),
         })
     }
@@ -85,6 +86,15 @@ impl Step for Lease {
                     world
                         .events
                         .warn(format!("no lock against a second run: {why}"), Some("make sure that nobody else runs the same".to_owned()));
+                    world.note_lease(true);
+                    return Ok(());
+                }
+                // Without the namespace there is nothing that two runs could get into each other's way at.
+                Err(ClusterError::Terminating(_)) => {
+                    world.note_lease(true);
+                    return Ok(());
+                }
+                Err(ClusterError::NotFound(gone)) if gone.resource.kind == "Namespace" => {
                     world.note_lease(true);
                     return Ok(());
                 }

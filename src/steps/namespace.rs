@@ -14,7 +14,8 @@ use crate::ports::cluster::{Change, ClusterError};
 /// Makes the namespace `argocd`, after one that is being deleted is gone.
 pub struct Namespace;
 
-fn reference() -> ObjectRef {
+/// The namespace.
+pub(super) fn reference() -> ObjectRef {
     ObjectRef::cluster_wide("v1", "Namespace", ARGOCD_NAMESPACE)
 }
 
@@ -39,7 +40,7 @@ impl Step for Namespace {
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
         if seen.is_some() {
-            until_gone(world).await?;
+            until_gone(world, self.id()).await?;
         }
         let namespace = Object::new(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}))
             .map_err(|error| Failure::bug(error.to_string()))?;
@@ -52,12 +53,12 @@ impl Step for Namespace {
     }
 }
 
-/// Waits until the namespace is gone; says what holds it. Nothing is done to its finalizers.
-async fn until_gone(world: &World) -> Result<()> {
+/// Waits until the namespace is gone, for `step`; says what holds it. Nothing is done to its finalizers.
+pub(super) async fn until_gone(world: &World, step: StepId) -> Result<()> {
     let mut changes = world.cluster.watch(&Resource::new("v1", "Namespace"), None);
     let mut held_by = String::from("namespace argocd to be gone");
     loop {
-        world.waiting(StepId::Ns, held_by.clone());
+        world.waiting(step, held_by.clone());
         let change = world.wait(changes.next(), || held_by.clone()).await?;
         let current = match change {
             Some(Ok(Change::Restarted(namespaces))) => namespaces.into_iter().find(|namespace| namespace.name() == ARGOCD_NAMESPACE),

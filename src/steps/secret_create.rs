@@ -24,8 +24,10 @@ pub struct SecretCreate;
 
 /// A repository Secret for our repository.
 pub struct Found {
-    name: String,
-    credential: Option<Credential>,
+    /// The Secret.
+    pub(super) secret: Object,
+    /// What it holds; none if that cannot be used.
+    pub(super) credential: Option<Credential>,
 }
 
 /// The name of the Secret: the same for every run, so that two runs meet at it.
@@ -49,67 +51,29 @@ impl Step for SecretCreate {
     }
 
     async fn look(&self, world: &World) -> Result<Self::Seen> {
-        let secrets = world.cluster.list(&Resource::new("v1", "Secret"), Some(ARGOCD_NAMESPACE), Some(LABEL)).await?;
-        let ours = world.wanted.tree.repository.normalised();
-        let found: Vec<Found> = secrets
-            .iter()
-            .filter(|secret| field(secret, "url").is_some_and(|url| url.parse::<RepositoryUrl>().is_ok_and(|url| url.normalised() == ours)))
-            // A Secret for one project only serves that project's Applications.
-            .filter(|secret| field(secret, "project").is_none_or(|project| project.is_empty()))
-            .map(|secret| Found { name: secret.name().to_owned(), credential: credential(world, secret) })
-            .collect();
+        let found = find(world).await?;
         let stored = found.first().and_then(|found| found.credential.clone());
         world.note_credential(stored.or_else(|| from_bundle(world)));
         Ok(found)
     }
 
     fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict> {
-        match seen.as_slice() {
+        Ok(match only(seen)? {
             // It is there by the time of this step: the root of trust comes before.
-            [] if from_bundle(world).is_some() => Ok(Verdict::satisfied("the bundle has it")),
-            [] => {
-                Ok(Verdict::Needed { because: "there is none for this repository".to_owned(), changes: vec![reference(world).to_string()] })
+            None if from_bundle(world).is_some() => Verdict::satisfied("the bundle has it"),
+            None => {
+                Verdict::Needed { because: "there is none for this repository".to_owned(), changes: vec![reference(world).to_string()] }
             }
-            [found] => match &found.credential {
-                Some(Credential::DeployKey { public, .. }) => {
-                    Ok(Verdict::satisfied(format!("{} has the key {}", found.name, public.fingerprint())))
-                }
-                Some(Credential::Other(what)) => Ok(Verdict::satisfied(format!("{} has {what}", found.name))),
-                None => Err(Failure::new(
-                    Kind::Conflict,
-                    format!("the Secret {ARGOCD_NAMESPACE}/{} is for this repository but holds no usable key", found.name),
-                )
-                .because("`sshPrivateKey` must be an unencrypted private key in OpenSSH's format")
-                .hint(format!("if nothing else needs it: kubectl -n {ARGOCD_NAMESPACE} delete secret {}", found.name))),
-            },
-            several => {
-                let names: Vec<&str> = several.iter().map(|found| found.name.as_str()).collect();
-                Err(Failure::new(Kind::Conflict, format!("{} Secrets are for this repository: {}", names.len(), names.join(", ")))
-                    .because("which of them Argo CD takes is undefined")
-                    .hint(format!("keep one: kubectl -n {ARGOCD_NAMESPACE} delete secret NAME")))
+            Some((secret, Credential::DeployKey { public, .. })) => {
+                Verdict::satisfied(format!("{} has the key {}", secret.name(), public.fingerprint()))
             }
-        }
+            Some((secret, Credential::Other(what))) => Verdict::satisfied(format!("{} has {what}", secret.name())),
+        })
     }
 
     async fn apply(&self, world: &World, _seen: Self::Seen) -> Result<()> {
         let pair = world.keys.generate(&key_title(world))?;
-        let secret = Object::new(json!({
-            "apiVersion": "v1", "kind": "Secret",
-            "metadata": {
-                "name": secret_name(&world.wanted.tree.repository), "namespace": ARGOCD_NAMESPACE,
-                "labels": {"argocd.argoproj.io/secret-type": "repository", "app.kubernetes.io/managed-by": "gitops-bootstrap"},
-                // With it `argocd repo rm` deletes the Secret instead of only its label.
-                "annotations": {"managed-by": "argocd.argoproj.io"},
-            },
-            "type": "Opaque",
-            "stringData": {
-                "type": "git",
-                "url": world.wanted.tree.repository.as_str(),
-                "sshPrivateKey": pair.private.expose_secret(),
-            },
-        }))
-        .map_err(|error| Failure::bug(error.to_string()))?;
-        match world.cluster.create(&secret).await {
+        match world.cluster.create(&repository_secret(world, &pair.private)?).await {
             Ok(_) => world.changed(self.id(), reference(world), How::Created),
             // Another run was faster, or an answer of ours was lost: what is there counts.
             Err(ClusterError::AlreadyExists(_)) => {}
@@ -127,12 +91,66 @@ fn from_bundle(world: &World) -> Option<Credential> {
     Some(Credential::DeployKey { public, private })
 }
 
-fn reference(world: &World) -> ObjectRef {
+/// The repository Secrets for our repository.
+pub(super) async fn find(world: &World) -> Result<Vec<Found>> {
+    let secrets = world.cluster.list(&Resource::new("v1", "Secret"), Some(ARGOCD_NAMESPACE), Some(LABEL)).await?;
+    let ours = world.wanted.tree.repository.normalised();
+    Ok(secrets
+        .into_iter()
+        .filter(|secret| field(secret, "url").is_some_and(|url| url.parse::<RepositoryUrl>().is_ok_and(|url| url.normalised() == ours)))
+        // A Secret for one project only serves that project's Applications.
+        .filter(|secret| field(secret, "project").is_none_or(|project| project.is_empty()))
+        .map(|secret| Found { credential: credential(world, &secret), secret })
+        .collect())
+}
+
+/// The one among them with what it holds, or none; an error if there are several, or if what it holds cannot be used.
+pub(super) fn only(found: &[Found]) -> Result<Option<(&Object, &Credential)>> {
+    match found {
+        [] => Ok(None),
+        [Found { secret, credential: Some(credential) }] => Ok(Some((secret, credential))),
+        [Found { secret, credential: None }] => Err(Failure::new(
+            Kind::Conflict,
+            format!("the Secret {ARGOCD_NAMESPACE}/{} is for this repository but holds no usable key", secret.name()),
+        )
+        .because("`sshPrivateKey` must be an unencrypted private key in OpenSSH's format")
+        .hint(format!("if nothing else needs it: kubectl -n {ARGOCD_NAMESPACE} delete secret {}", secret.name()))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|found| found.secret.name()).collect();
+            Err(Failure::new(Kind::Conflict, format!("{} Secrets are for this repository: {}", names.len(), names.join(", ")))
+                .because("which of them Argo CD takes is undefined")
+                .hint(format!("keep one: kubectl -n {ARGOCD_NAMESPACE} delete secret NAME")))
+        }
+    }
+}
+
+/// The repository Secret with a key.
+pub(super) fn repository_secret(world: &World, private: &SecretString) -> Result<Object> {
+    Object::new(json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {
+            "name": secret_name(&world.wanted.tree.repository), "namespace": ARGOCD_NAMESPACE,
+            "labels": {"argocd.argoproj.io/secret-type": "repository", "app.kubernetes.io/managed-by": "gitops-bootstrap"},
+            // With it `argocd repo rm` deletes the Secret instead of only its label.
+            "annotations": {"managed-by": "argocd.argoproj.io"},
+        },
+        "type": "Opaque",
+        "stringData": {
+            "type": "git",
+            "url": world.wanted.tree.repository.as_str(),
+            "sshPrivateKey": private.expose_secret(),
+        },
+    }))
+    .map_err(|error| Failure::bug(error.to_string()))
+}
+
+/// The Secret that [`SecretCreate`] makes.
+pub(super) fn reference(world: &World) -> ObjectRef {
     ObjectRef::namespaced("v1", "Secret", ARGOCD_NAMESPACE, &secret_name(&world.wanted.tree.repository))
 }
 
 /// A field of a Secret, decoded.
-fn field(secret: &Object, name: &str) -> Option<String> {
+pub(super) fn field(secret: &Object, name: &str) -> Option<String> {
     if let Some(text) = secret.at("/stringData").and_then(|data| data.get(name)?.as_str()) {
         return Some(text.to_owned());
     }
@@ -140,7 +158,8 @@ fn field(secret: &Object, name: &str) -> Option<String> {
     String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).ok()?).ok()
 }
 
-fn credential(world: &World, secret: &Object) -> Option<Credential> {
+/// What a Secret holds to get into a repository.
+pub(super) fn credential(world: &World, secret: &Object) -> Option<Credential> {
     if let Some(private) = field(secret, "sshPrivateKey").filter(|key| !key.trim().is_empty()).map(SecretString::from) {
         let public = world.keys.public_half(&private)?;
         return Some(Credential::DeployKey { public, private });

@@ -12,11 +12,12 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Faults;
 use super::fleet_clone::FleetClone;
 use crate::domain::tree::Tree;
-use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, Object, PublicKey, RepositoryUrl};
+use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, Object, ObjectRef, PublicKey, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
 use crate::manifest::git_server;
 use crate::plan::StepId;
+use crate::plan::inventory::Inventory;
 use crate::ports::cluster::ClusterFacts;
 use crate::ports::{Cluster, Commands, Forge, KeyMaker, Remote};
 
@@ -110,6 +111,46 @@ struct Known {
     moved_to: Option<Commit>,
     uncompared: Option<FleetClone>,
     head: Option<Commit>,
+    rotation: Rotation,
+    detachment: Detachment,
+}
+
+/// What a rotation of the deploy key is to do, and what it has found and done.
+#[derive(Clone, Debug, Default)]
+pub struct Rotation {
+    /// Whether the old key goes before there is a new one.
+    pub revoke_first: bool,
+    /// The keys that the repository Secret has had, and that are to go.
+    pub retiring: Vec<PublicKey>,
+    /// The private half of the one that it has now, as long as that is an old one.
+    pub old: Option<SecretString>,
+    /// Whether Argo CD was seen to open the repository with the new key.
+    pub fetched: bool,
+    /// Those that this run has removed from the forge.
+    pub retired: Vec<Registered>,
+    /// Those that a person has to remove.
+    pub by_hand: Vec<PublicKey>,
+    /// Those that a person was seen to have removed.
+    pub removed_by_hand: Vec<PublicKey>,
+}
+
+/// What a detachment is to do, and what it has found and done.
+#[derive(Clone, Debug, Default)]
+pub struct Detachment {
+    /// Whether Argo CD's resource definitions stay.
+    pub keep_definitions: bool,
+    /// Whether the deploy key stays at the forge.
+    pub keep_key: bool,
+    /// What goes and what must stay, once that was looked up.
+    pub inventory: Arc<Inventory>,
+    /// Whether this run has written that down.
+    pub recorded: bool,
+    /// How many objects were seen to be as they were; none before the proof.
+    pub proven: Option<usize>,
+    /// The keys that this run has removed from the forge.
+    pub removed_keys: Vec<Registered>,
+    /// What keeps the namespace from going.
+    pub others: Vec<ObjectRef>,
 }
 
 /// Where the deploy key is registered.
@@ -230,6 +271,26 @@ impl World {
     /// Notes where the deploy key is registered.
     pub fn note_registered(&self, registered: Registered) {
         self.with_known(|known| known.registered = Some(registered));
+    }
+
+    /// What a rotation is to do, and what it has found and done.
+    pub fn rotation(&self) -> Rotation {
+        self.with_known(|known| known.rotation.clone())
+    }
+
+    /// Notes something of the rotation.
+    pub fn note_rotation(&self, note: impl FnOnce(&mut Rotation)) {
+        self.with_known(|known| note(&mut known.rotation));
+    }
+
+    /// What a detachment is to do, and what it has found and done.
+    pub fn detachment(&self) -> Detachment {
+        self.with_known(|known| known.detachment.clone())
+    }
+
+    /// Notes something of the detachment.
+    pub fn note_detachment(&self, note: impl FnOnce(&mut Detachment)) {
+        self.with_known(|known| note(&mut known.detachment));
     }
 
     /// How many syncs had to be asked for.

@@ -8,7 +8,7 @@ use futures::StreamExt as _;
 use gitops_bootstrap::adapters::kubernetes::{ConnectOptions, KubernetesCluster, contexts};
 use gitops_bootstrap::domain::{Object, ObjectRef, Resource};
 use gitops_bootstrap::ports::Cluster;
-use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, FieldConflict, Right, Scope};
+use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, DeleteOptions, Dependents, FieldConflict, Right, Scope};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::client::Body;
@@ -90,7 +90,7 @@ fn cluster_until(deadline: Option<Instant>, mut say: impl FnMut(&Seen) -> Say + 
 }
 
 fn kinds(path: &str) -> Option<Value> {
-    let resource = |name: &str, kind: &str, namespaced: bool| json!({ "name": name, "kind": kind, "namespaced": namespaced });
+    let resource = |name: &str, kind: &str, namespaced: bool| json!({ "name": name, "kind": kind, "namespaced": namespaced, "verbs": ["get", "list"] });
     let resources = match path {
         "/api/v1" => json!([
             resource("namespaces", "Namespace", false),
@@ -339,6 +339,44 @@ async fn a_list_has_all_pages_and_its_items_say_what_they_are() {
     assert_eq!(names, [("ConfigMap", "a"), ("ConfigMap", "b"), ("ConfigMap", "c")], "pages of a list that expired count once");
     let first = calls(&requests).remove(0);
     assert_eq!((first.query("labelSelector"), first.query("limit")), (Some("a=b,c=d"), Some("500")));
+}
+
+#[tokio::test]
+async fn only_the_object_that_is_meant_is_deleted_and_one_that_is_gone_is_no_error() {
+    let (cluster, requests) = cluster(|seen| match seen.path.rsplit('/').next() {
+        Some("there") => Say::Json(200, json!({ "kind": "Status", "status": "Success" })),
+        Some("another") => status(409, "Conflict", "the UID in the precondition does not match", json!({ "name": "another" })),
+        _ => status(404, "NotFound", "not found", json!({ "name": "gone" })),
+    });
+    let object = |name: &str| ObjectRef::namespaced("v1", "ConfigMap", "argocd", name);
+    let options = DeleteOptions { uid: Some("u-1"), dependents: Dependents::Orphaned };
+    assert_eq!(cluster.delete(&object("there"), options).await, Ok(()));
+    assert_eq!(cluster.delete(&object("gone"), options).await, Ok(()));
+    assert_eq!(cluster.delete(&object("another"), options).await, Err(ClusterError::Stale(object("another"))));
+    let seen = calls(&requests).remove(0);
+    assert_eq!((seen.method.as_str(), seen.path.as_str()), ("DELETE", "/api/v1/namespaces/argocd/configmaps/there"));
+    assert_eq!((&seen.body["preconditions"]["uid"], &seen.body["propagationPolicy"]), (&json!("u-1"), &json!("Orphan")));
+
+    let unserved = ObjectRef::namespaced("example.com/v1", "Thing", "argocd", "a");
+    assert_eq!(cluster.delete(&unserved, DeleteOptions { uid: None, dependents: Dependents::Deleted }).await, Ok(()), "no such kind");
+}
+
+#[tokio::test]
+async fn all_kinds_in_namespaces_are_found_and_a_group_that_does_not_answer_is_an_error() {
+    let groups = |name: &'static str| {
+        move |seen: &Seen| match seen.path.as_str() {
+            "/apis" => Say::Json(200, json!({ "groups": [{ "name": "g", "preferredVersion": { "groupVersion": name } }] })),
+            _ => status(503, "ServiceUnavailable", "the server is currently unable to handle the request", json!({})),
+        }
+    };
+    let (cluster, _) = self::cluster(groups("apps/v1"));
+    let kinds = cluster.namespaced_kinds().await.unwrap();
+    let names: Vec<&str> = kinds.iter().map(|kind| kind.kind.as_str()).collect();
+    assert_eq!(names, ["ConfigMap", "Secret", "Deployment"], "no Namespace, and no subresource");
+
+    let deadline = Some(Instant::now() + Duration::from_secs(1));
+    let (cluster, _) = cluster_until(deadline, groups("metrics.k8s.io/v1beta1"));
+    assert!(cluster.namespaced_kinds().await.is_err());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 
 mod command_line;
 mod demo;
+mod detach;
 mod drill_charts;
 mod drill_example;
 mod drill_faults;
@@ -33,6 +34,7 @@ mod recover_killed;
 mod recover_refusals;
 mod recover_stalls;
 mod recover_without_git;
+mod rotate_key;
 mod sandbox;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! A small fleet: Argo CD in four objects, three projects, a root with two tiers, and an Application in each.
+//! A small fleet: Argo CD in a few objects, three projects, a root with two tiers, and an Application in each.
 
 use gitops_bootstrap::domain::tree::{Rendered, Tree};
 use gitops_bootstrap::domain::{Commit, HostKeys, Object};
@@ -78,6 +78,16 @@ pub(crate) fn tree(at: &Commit) -> Tree {
                 json!({
                     "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "argocd-repo-server"},
                     "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "argocd", "image": "quay.io/argoproj/argocd:v3.5.7"}]}}},
+                }),
+            ),
+            rendered(
+                &format!("{own}/StatefulSet.argocd-application-controller.yaml"),
+                json!({
+                    "apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "argocd-application-controller"},
+                    "spec": {
+                        "replicas": 1, "selector": {"matchLabels": {"app.kubernetes.io/name": "argocd-application-controller"}},
+                        "template": {"spec": {"containers": [{"name": "argocd", "image": "quay.io/argoproj/argocd:v3.5.7"}]}},
+                    },
                 }),
             ),
             rendered(

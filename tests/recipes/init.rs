@@ -19,7 +19,7 @@ use super::memory::{CountedKeys, MemoryClone, MemoryCluster, MemoryForge, Memory
 
 pub(super) struct Run {
     pub(super) world: World,
-    events: Recorded,
+    pub(super) events: Recorded,
     cancel: CancellationToken,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn run_as(outside: &Arc<Outside>, holder: &str, faults: Faults, adjus
     Run { world, events, cancel }
 }
 
-async fn init(outside: &Arc<Outside>, holder: &str) -> Result<Vec<engine::StepReport>> {
+pub(crate) async fn init(outside: &Arc<Outside>, holder: &str) -> Result<Vec<engine::StepReport>> {
     engine::run(&StepId::INIT, &run_as(outside, holder, Faults::default(), |_| {}).world).await
 }
 
@@ -229,34 +229,33 @@ async fn a_lock_with_a_time_in_the_future_or_with_rubbish_is_judged_by_what_is_o
     }
 }
 
+/// Tells a run to stop when a step begins, and checks that it does so in time and gives the lock back.
+pub(crate) async fn assert_stops_well(outside: &Outside, run: &Run, recipe: &[StepId], step: StepId) {
+    let stop = async {
+        loop {
+            tokio::task::yield_now().await;
+            let events = run.events.0.lock().unwrap().clone();
+            if events.iter().any(|event| matches!(event, Event::StepStarted { step: started, .. } if *started == step)) {
+                return run.cancel.cancel();
+            }
+        }
+    };
+    let begin = tokio::time::Instant::now();
+    let (result, ()) = tokio::join!(engine::run(recipe, &run.world), stop);
+    if let Err(failure) = result {
+        assert_eq!(failure.kind, Kind::Interrupted, "{step}: {failure}");
+    }
+    assert!(begin.elapsed() < Duration::from_secs(5), "{step}: stopped in {:?}", begin.elapsed());
+    let held = outside.of_kind("Lease").iter().any(|lease| lease.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty()));
+    assert!(!held, "{step}: the lock is free");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_told_to_stop_gives_the_lock_back_and_is_continued() {
     for step in StepId::INIT {
         let outside = Outside::new();
         let run = run_as(&outside, "stopped", Faults::default(), |_| {});
-        let (cancel, events) = (run.cancel.clone(), run.events.clone());
-        let stop = async {
-            loop {
-                tokio::task::yield_now().await;
-                let reached = events
-                    .0
-                    .lock()
-                    .unwrap()
-                    .iter()
-                    .any(|event| matches!(event, Event::StepStarted { step: started, .. } if *started == step));
-                if reached {
-                    return cancel.cancel();
-                }
-            }
-        };
-        let begin = tokio::time::Instant::now();
-        let (result, ()) = tokio::join!(engine::run(&StepId::INIT, &run.world), stop);
-        if let Err(failure) = result {
-            assert_eq!(failure.kind, Kind::Interrupted, "{step}: {failure}");
-        }
-        assert!(begin.elapsed() < Duration::from_secs(5), "{step}: stopped in {:?}", begin.elapsed());
-        let held = outside.of_kind("Lease").iter().any(|lease| lease.text("/spec/holderIdentity").is_some_and(|holder| !holder.is_empty()));
-        assert!(!held, "{step}: the lock is free");
+        assert_stops_well(&outside, &run, &StepId::INIT, step).await;
         init(&outside, "again").await.unwrap();
         assert_converged(&outside, step.name()).await;
     }

@@ -1,9 +1,11 @@
 //! Whole recipes on ports in memory: run twice, killed anywhere and run again, raced, and refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
+mod detach;
 mod fleet;
 mod init;
 mod memory;
 mod recover;
 mod root_of_trust;
+mod rotate_key;
 mod serve_clone;

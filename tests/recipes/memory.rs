@@ -11,7 +11,6 @@ use gitops_bootstrap::domain::tree::Tree;
 use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
-use gitops_bootstrap::manifest::git_server;
 use gitops_bootstrap::plan::compare::OWN_MANAGER;
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
@@ -23,6 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
 use super::fleet;
+
+mod controllers;
 
 /// Everything outside of the tool: what a killed run leaves behind for the next one.
 pub(crate) struct Outside {
@@ -44,6 +45,26 @@ struct State {
     served: Option<Tree>,
     /// What Argo CD says of Applications that do not come up.
     statuses: BTreeMap<String, Value>,
+    /// How often the key in the repository Secret stopped to open the repository.
+    access_losses: usize,
+    had_access: bool,
+    /// Whether Argo CD cannot fetch although the key is good.
+    fetches_break: bool,
+}
+
+impl State {
+    /// Whether Argo CD gets into the repository.
+    fn has_access(&self) -> bool {
+        let mut secrets = self.objects.values().filter(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
+        let key = secrets.next().and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
+        key.is_some_and(|key| self.keys.iter().any(|registered| registered.key == key))
+    }
+
+    fn note_access(&mut self) {
+        let has_access = self.has_access();
+        self.access_losses += usize::from(self.had_access && !has_access);
+        self.had_access = has_access;
+    }
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -91,6 +112,9 @@ impl Outside {
             deploy_keys_disabled: false,
             git_is_down: false,
             served: None,
+            access_losses: 0,
+            had_access: false,
+            fetches_break: false,
             statuses: BTreeMap::new(),
         };
         Arc::new(Self { state: Mutex::new(state), changes: broadcast::channel(10_000).0 })
@@ -110,6 +134,28 @@ impl Outside {
 
     pub(crate) fn keys(&self) -> Vec<DeployKey> {
         self.with(|state| state.keys.clone())
+    }
+
+    pub(crate) fn access_losses(&self) -> usize {
+        self.with(|state| state.access_losses)
+    }
+
+    pub(crate) fn has_access(&self) -> bool {
+        self.with(|state| state.has_access())
+    }
+
+    /// Registers a key as a person does, who is given its public half.
+    pub(crate) fn register_by_hand(&self, id: u64, key: PublicKey) {
+        let title = "by hand".to_owned();
+        self.with(|state| state.keys.push(DeployKey { id, title, key, read_only: true, enabled: true, last_used: None }));
+    }
+
+    pub(crate) fn break_fetches(&self, broken: bool) {
+        self.with(|state| state.fetches_break = broken);
+    }
+
+    pub(crate) fn rename_keys(&self, title: &str) {
+        self.with(|state| state.keys.iter_mut().for_each(|key| key.title = title.to_owned()));
     }
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
@@ -144,7 +190,7 @@ impl Outside {
         });
     }
 
-    /// All objects without what differs from run to run: versions, times and who holds the lock.
+    /// All objects without what differs from run to run: versions, UIDs, times and who holds the lock.
     pub(crate) fn end_state(&self) -> BTreeMap<ObjectRef, Value> {
         let objects = self.with(|state| state.objects.clone());
         objects
@@ -153,6 +199,7 @@ impl Outside {
             .map(|(reference, object)| {
                 let mut value = object.into_value();
                 value["metadata"]["resourceVersion"] = Value::Null;
+                value["metadata"]["uid"] = Value::Null;
                 (reference, value)
             })
             .collect()
@@ -205,8 +252,9 @@ impl Outside {
     fn store(&self, reference: &ObjectRef, change: impl FnOnce(&mut Value)) -> Object {
         let (object, changed) = self.with(|state| {
             let before = state.objects.get(reference).cloned().map(Object::into_value);
-            let mut value =
-                before.clone().unwrap_or_else(|| json!({"metadata": {"uid": format!("uid-{}", reference.name), "generation": 1}}));
+            let mut value = before
+                .clone()
+                .unwrap_or_else(|| json!({"metadata": {"uid": format!("{}-{}", reference.name, state.version), "generation": 1}}));
             change(&mut value);
             value["metadata"]["resourceVersion"] =
                 before.as_ref().map_or(Value::Null, |before| before["metadata"]["resourceVersion"].clone());
@@ -216,6 +264,7 @@ impl Outside {
             }
             let object = Object::new(value).unwrap();
             let changed = state.objects.insert(reference.clone(), object.clone()) != Some(object.clone());
+            state.note_access();
             (object, changed)
         });
         if changed {
@@ -223,61 +272,6 @@ impl Outside {
             self.control(&object);
         }
         object
-    }
-
-    /// The controllers: definitions become established, workloads run, and Argo CD syncs what it can reach.
-    fn control(&self, object: &Object) {
-        match object.kind() {
-            "CustomResourceDefinition" => {
-                drop(self.store(&object.reference(), |value| {
-                    value["status"] = json!({"conditions": [{"type": "Established", "status": "True"}]})
-                }))
-            }
-            "Deployment" => drop(self.store(&object.reference(), |value| {
-                value["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1});
-            })),
-            "Application" => self.sync(object),
-            _ => {}
-        }
-    }
-
-    fn sync(&self, application: &Object) {
-        let from_server = application.text("/spec/source/repoURL") == Some(git_server::address().as_str());
-        let (tree, head, reachable, running, status) = self.with(|state| {
-            let running = state.objects.values().any(|object| object.name() == "argocd-repo-server");
-            let server = state.objects.get(&git_server::deployment());
-            let status = state.statuses.get(application.name()).cloned();
-            if let Some(served) = state.served.clone().filter(|_| from_server) {
-                return (served.clone(), served.commit, server.is_some(), running, status);
-            }
-            let secret = state.objects.values().find(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
-            let key = secret.and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
-            let reachable = !state.git_is_down && key.is_some_and(|key| state.keys.iter().any(|registered| registered.key == key));
-            (state.tree.clone(), state.head.clone(), reachable, running, status)
-        });
-        if !reachable || !running {
-            return;
-        }
-        self.store(&application.reference(), |value| {
-            if let Some(annotations) = value["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
-                annotations.remove("argocd.argoproj.io/refresh");
-            }
-            if let Some(fields) = value.as_object_mut() {
-                fields.remove("operation");
-            }
-            value["status"] = status.unwrap_or_else(|| {
-                json!({
-                    "sync": {"status": "Synced", "revision": head.as_str()}, "health": {"status": "Healthy"}, "reconciledAt": "2026-01-01T00:00:00Z",
-                    "operationState": {"phase": "Succeeded", "syncResult": {"revision": head.as_str()}},
-                })
-            });
-        });
-        // An app-of-apps brings the Applications whose files are in its folder.
-        let folder = application.text("/spec/source/path");
-        let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
-        for child in children.filter(|child| child.object.name() != application.name()) {
-            self.store(&child.object.reference(), |value| merge(value, child.object.value()));
-        }
     }
 
     fn write(&self, verb: &str, object: &ObjectRef) {
@@ -338,12 +332,14 @@ impl Cluster for MemoryCluster {
             return Ok(Object::new(value).unwrap());
         }
         self.0.write("apply", &reference);
+        let managers = json!([{"manager": options.manager, "operation": "Apply", "fieldsV1": {}}]);
         Ok(self.0.store(&reference, |value| {
             // What its manager no longer applies is gone.
             if let Some(fields) = value.as_object_mut().filter(|_| options.manager == OWN_MANAGER) {
                 fields.remove("data");
             }
             merge(value, object.value());
+            value["metadata"]["managedFields"] = managers;
         }))
     }
 
@@ -370,12 +366,28 @@ impl Cluster for MemoryCluster {
         Ok(self.0.store(object, |value| merge(value, patch)))
     }
 
-    async fn delete(&self, object: &ObjectRef, _options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+    async fn delete(&self, object: &ObjectRef, options: DeleteOptions<'_>) -> Result<(), ClusterError> {
+        let there = self.0.with(|state| state.objects.get(object).cloned());
+        let Some(there) = there else { return Ok(()) };
+        if options.uid.is_some_and(|uid| there.uid() != Some(uid)) {
+            return Err(ClusterError::Stale(object.clone()));
+        }
         self.0.write("delete", object);
-        if self.0.with(|state| state.objects.remove(object).is_some()) {
-            let _ = self.0.changes.send(Change::Deleted(object.clone()));
+        if there.at("/metadata/finalizers").and_then(Value::as_array).is_some_and(|finalizers| !finalizers.is_empty()) {
+            self.0.store(object, |value| value["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into());
+        } else {
+            self.0.remove(object);
         }
         Ok(())
+    }
+
+    async fn namespaced_kinds(&self) -> Result<Vec<Resource>, ClusterError> {
+        let mut kinds: Vec<Resource> = self.0.with(|state| {
+            let namespaced = state.objects.keys().filter(|object| object.namespace.is_some());
+            namespaced.map(|object| object.resource.clone()).collect()
+        });
+        kinds.dedup();
+        Ok(kinds)
     }
 
     async fn missing_rights(&self, _rights: &[Right]) -> Result<Vec<Right>, ClusterError> {
@@ -448,9 +460,10 @@ impl Forge for MemoryForge {
             if state.keys.iter().any(|registered| registered.key == *key) {
                 return Err(ForgeError::KeyInUse);
             }
-            let id = 100 + state.keys.len() as u64;
+            let id = 100 + state.forge_writes as u64;
             let key = DeployKey { id, title: title.to_owned(), key: key.clone(), read_only: true, enabled: true, last_used: None };
             state.keys.push(key.clone());
+            state.note_access();
             Ok(key)
         })
     }
@@ -459,6 +472,7 @@ impl Forge for MemoryForge {
         self.0.with(|state| {
             state.forge_writes += 1;
             state.keys.retain(|key| key.id != id);
+            state.note_access();
         });
         Ok(())
     }

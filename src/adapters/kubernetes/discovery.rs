@@ -4,12 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
 use super::answer::{self, Subject};
-use super::transport::{Call, Transport};
+use super::transport::{Answer, Call, Transport};
 use crate::domain::Resource;
 use crate::ports::cluster::{ClusterError, Scope};
+
+/// How many groups are asked for at the same time.
+const GROUPS_AT_ONCE: usize = 8;
 
 /// How a kind is served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,27 @@ struct ListedResource {
     name: String,
     kind: String,
     namespaced: bool,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+/// `APIGroupList`, as far as it is used.
+#[derive(Deserialize)]
+struct GroupList {
+    #[serde(default)]
+    groups: Vec<ListedGroup>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedGroup {
+    preferred_version: GroupVersion,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupVersion {
+    group_version: String,
 }
 
 impl Discovery {
@@ -81,17 +106,45 @@ async fn ask(transport: &Transport, resource: &Resource) -> Result<Kinds, Cluste
     if answer.status == http::StatusCode::NOT_FOUND {
         return Ok(Kinds::new());
     }
-    if !answer.is_success() {
-        return Err(answer::refusal(transport, &answer, Subject::Kind(resource)));
-    }
-    let list: ResourceList = serde_json::from_value(answer::json(transport, &answer)?)
-        .map_err(|_| transport.unintelligible(format!("a list of resources of {} without their names", resource.api_version)))?;
-    // A name with a slash is a subresource, which has its parent's kind or another.
-    let resources = list.resources.into_iter().filter(|listed| !listed.name.contains('/'));
-    Ok(resources
+    Ok(listed(transport, &answer, resource)?
         .map(|listed| {
             let scope = if listed.namespaced { Scope::Namespaced } else { Scope::Cluster };
             (listed.kind, Served { plural: listed.name, scope })
         })
         .collect())
+}
+
+/// The kinds in an answer to [`ask`].
+fn listed(
+    transport: &Transport,
+    answer: &Answer,
+    resource: &Resource,
+) -> Result<impl Iterator<Item = ListedResource> + use<>, ClusterError> {
+    if !answer.is_success() {
+        return Err(answer::refusal(transport, answer, Subject::Kind(resource)));
+    }
+    let list: ResourceList = serde_json::from_value(answer::json(transport, answer)?)
+        .map_err(|_| transport.unintelligible(format!("a list of resources of {} without their names", resource.api_version)))?;
+    // A name with a slash is a subresource, which has its parent's kind or another.
+    Ok(list.resources.into_iter().filter(|listed| !listed.name.contains('/')))
+}
+
+/// All kinds in namespaces that can be listed, of all groups in the version that the server prefers.
+pub(super) async fn namespaced(transport: &Transport) -> Result<Vec<Resource>, ClusterError> {
+    let answer = transport.send(&Call::get("/apis".to_owned())).await?;
+    if !answer.is_success() {
+        return Err(answer::refusal(transport, &answer, Subject::Kind(&Resource::new("v1", "APIGroupList"))));
+    }
+    let list: GroupList = serde_json::from_value(answer::json(transport, &answer)?)
+        .map_err(|_| transport.unintelligible("a list of API groups without their versions"))?;
+    let versions = std::iter::once("v1".to_owned()).chain(list.groups.into_iter().map(|group| group.preferred_version.group_version));
+    let asked = versions.map(|version| async move {
+        let resource = Resource::new(&version, "APIResourceList");
+        let answer = transport.send(&Call::get(super::group_path(&resource))).await?;
+        let kinds = listed(transport, &answer, &resource)?;
+        let kinds = kinds.filter(|listed| listed.namespaced && listed.verbs.iter().any(|verb| verb == "list"));
+        Ok::<_, ClusterError>(kinds.map(|listed| Resource::new(&version, &listed.kind)).collect::<Vec<_>>())
+    });
+    let kinds: Vec<Vec<Resource>> = stream::iter(asked).buffered(GROUPS_AT_ONCE).try_collect().await?;
+    Ok(kinds.into_iter().flatten().collect())
 }

@@ -17,7 +17,7 @@ use crate::steps::world::Credential;
 /// The shortest pause between two requests to Argo CD about the same Application.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
-/// How long the health of objects that were applied is awaited before Argo CD is asked to look again, and again.
+/// How long nothing may come of objects that were applied before Argo CD is asked to look again, and again.
 const REST: Duration = Duration::from_secs(20);
 
 /// How many requests about one Application are made at most: what ten have not helped, an eleventh does not.
@@ -31,7 +31,7 @@ enum Request {
     Sync,
     /// The next try of a sync, now instead of after the rest of a long pause.
     Hurry,
-    /// To look at the health of the objects again.
+    /// To look at the objects again.
     LookAgain,
 }
 
@@ -79,7 +79,7 @@ fn request(known: &Known, last_success: Option<Instant>, now: Instant) -> Option
         State::Stalled { kickable: true, .. } => Some(Request::Sync),
         _ if known.at_another_commit => Some(Request::Refresh("normal")),
         State::Failed { .. } if known.has_error => Some(Request::Refresh("hard")),
-        // Argo CD misses changes of health now and then, as of a resource definition that is established a moment after it was applied, and sees them
+        // Argo CD misses changes now and then, as of a resource definition that is established a moment after it was applied, and sees them
         // only when it next looks by itself, minutes later.
         _ if known.resting.is_some_and(|since| now.duration_since(since) > REST) => Some(Request::LookAgain),
         _ => {

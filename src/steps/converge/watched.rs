@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Scope;
-use crate::domain::application::{Application, HealthStatus, SyncStatus};
+use crate::domain::application::{Application, HealthStatus, Phase, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
@@ -90,9 +90,13 @@ impl Watched {
             let same = before.and_then(|known| known.next_try).filter(|(number, _)| *number == operation.retry_count);
             same.unwrap_or((operation.retry_count, Instant::now()))
         });
-        let is_resting = application.sync() == SyncStatus::Synced
-            && application.health() == HealthStatus::Progressing
-            && application.operation().is_none_or(|operation| !operation.is_running());
+        let operation = application.operation();
+        let is_resting = match application.sync() {
+            SyncStatus::Synced => application.health() == HealthStatus::Progressing && operation.is_none_or(|last| !last.is_running()),
+            // It was synced, and Argo CD has not seen yet that it was, or lets a pause pass before it syncs again.
+            SyncStatus::OutOfSync => operation.is_some_and(|last| last.phase == Phase::Succeeded),
+            SyncStatus::Unknown => false,
+        };
         let known = Known {
             state: standing(world, &application, expected),
             has_error: application.errors().next().is_some(),

@@ -1,0 +1,22 @@
+//! `rotate-key`.
+
+use crate::domain::ClusterName;
+
+/// What `rotate-key` takes.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_long_help = "The new key is registered, proven and in use before the old one is removed, so Argo CD never loses access. \
+                             A run that was stopped or killed is continued by the same command.")]
+pub struct Arguments {
+    /// Cluster whose deploy key is renewed, as named in gitops.yaml
+    #[arg(value_name = "CLUSTER")]
+    pub cluster: ClusterName,
+    /// Remove the old key before there is a new one: for a key that is not secret any more. Until the run is over Argo CD cannot fetch
+    #[arg(long, help_heading = "Forge")]
+    pub revoke_first: bool,
+    /// Print the public key and wait until somebody has registered it, instead of using a token
+    #[arg(long, conflicts_with = "token_file", help_heading = "Forge")]
+    pub paste_key: bool,
+    /// Where to and within which bounds.
+    #[command(flatten)]
+    pub change: super::change::Change,
+}

@@ -1,0 +1,115 @@
+//! What `rotate-key` and `detach` share: from flags to a world of a cluster that was bootstrapped before.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Context;
+use super::bootstrap::{faults, forge, holder, named_folder, pinned_hosts, tell_facts, without_token};
+use super::connect::{Connected, connect_to, sandbox_running};
+use crate::adapters::git::{GitRemote, GitWorktree};
+use crate::adapters::ssh_key::SshKeyMaker;
+use crate::cli::Output;
+use crate::cli::run::Run;
+use crate::domain::ClusterName;
+use crate::error::{Failure, Result};
+use crate::ports::cluster::ClusterFacts;
+use crate::ports::{Cluster, KeyMaker, Remote};
+use crate::preflight;
+use crate::report::{self, Circumstances, Ending};
+use crate::steps::World;
+use crate::steps::world::Wanted;
+
+/// What is going to be done to the cluster, as far as that decides what is checked before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its deploy key is renewed.
+    Rotate,
+    /// Argo CD is taken out of it.
+    Detach,
+}
+
+/// Reads the fleet repository, the cluster and the forge, and checks all that is checked before the first write. The clone need not be what the
+/// remote serves: only the addresses, the host keys and the names in it are used.
+pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, context: &Context) -> Result<(World, Connected)> {
+    let deadline = Instant::now() + flags.timeout;
+    let worktree = GitWorktree::new(named_folder(context));
+    let sandbox = sandbox_running(&flags.target, context).await?;
+    let (fleet, connected) =
+        tokio::try_join!(preflight::load(&worktree, cluster, None), connect_to(&flags.target, sandbox, context, Some(deadline)))?;
+    let tree = &fleet.reading.tree;
+    let declaration = fleet.declaration.as_ref();
+    let hosts = pinned_hosts(declaration)?;
+    let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
+    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
+    if forge.is_none() && !flags.paste_key && (purpose == Purpose::Detach || !context.environment.interactive) {
+        let failure = without_token(flags, declaration, &tree.repository);
+        return Err(if purpose == Purpose::Detach { leaving_the_key(failure) } else { failure });
+    }
+    let facts = async {
+        let facts = preflight::check_cluster(&connected.cluster, cluster, declaration, tree).await?;
+        match purpose {
+            Purpose::Rotate => {
+                tokio::try_join!(
+                    preflight::check_trees(&connected.cluster, tree),
+                    preflight::check_rights_to_rotate(&connected.cluster),
+                    preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts)
+                )?;
+            }
+            // What is half deleted is saved by taking the finalizers off.
+            Purpose::Detach => {
+                tokio::try_join!(
+                    preflight::check_root(&connected.cluster, tree),
+                    preflight::check_rights_to_detach(&connected.cluster, tree)
+                )?;
+            }
+        }
+        Ok::<ClusterFacts, Failure>(facts)
+    };
+    let forge_check = async {
+        let Some(forge) = &forge else { return Ok(()) };
+        let checked = preflight::check_forge(forge.as_ref(), &tree.repository, flags.accept_rename, &context.events).await;
+        checked.map_err(|failure| if purpose == Purpose::Detach { leaving_the_key(failure) } else { failure })
+    };
+    let (facts, ()) = tokio::try_join!(facts, forge_check)?;
+    tell_facts(&facts, tree.commit.short(), context);
+    let wanted = Wanted {
+        cluster: cluster.clone(),
+        tree: tree.clone(),
+        commit: tree.commit.clone(),
+        facts,
+        hosts,
+        bundle: None,
+        recovery: None,
+        take_ownership: false,
+        fix_key: false,
+        wait_for_lock: flags.wait,
+        holder: holder(context),
+        now: jiff::Timestamp::now(),
+    };
+    let world = World::new(
+        Arc::new(connected.cluster.clone()) as Arc<dyn Cluster>,
+        forge,
+        remote,
+        keys,
+        context.events.clone(),
+        context.cancel.clone(),
+        deadline,
+        Arc::new(faults(flags)?),
+        wanted,
+    );
+    Ok((world, connected))
+}
+
+fn leaving_the_key(failure: Failure) -> Failure {
+    failure.hint("or leave the deploy key at the forge, to be removed by hand: `--keep-key`")
+}
+
+/// Shows people how a run has ended; nothing where the result is JSON.
+pub(super) fn show(ending: &Ending, context: &Context) {
+    if context.global.output == Output::Text {
+        let style = report::style(&Circumstances::of(&context.global, &context.environment));
+        context.events.suspend(&mut || report::ending(ending, &style));
+    }
+}
