@@ -27,7 +27,7 @@ pub(super) struct Known {
     pub(super) next_try: Option<(i64, Instant)>,
     /// How often Argo CD has repeated the sync that runs.
     repeated: u32,
-    /// Since when it is synced and waits for the health of its objects, or when it was last looked at again because of that.
+    /// Since when nothing comes of what was applied, or when it was last looked at again because of that.
     pub(super) resting: Option<Instant>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
