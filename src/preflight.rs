@@ -9,7 +9,7 @@ mod served;
 mod stale_keys;
 mod target;
 
-pub use cluster::{check_cluster, check_identity, check_root, check_trees};
+pub use cluster::{check_cluster, check_follows_forge, check_identity, check_root, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
 pub use forge::{check_forge, check_host_keys};
 pub use remote::head_of_remote;

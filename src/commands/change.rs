@@ -49,6 +49,7 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
     }
     let facts = async {
         let facts = preflight::check_cluster(&connected.cluster, cluster, declaration, tree).await?;
+        preflight::check_follows_forge(&connected.cluster, cluster).await?;
         match purpose {
             Purpose::Rotate => {
                 tokio::try_join!(

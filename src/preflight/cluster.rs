@@ -103,6 +103,17 @@ fn is_newer(one: &str, other: &str) -> bool {
     numbers(one) > numbers(other)
 }
 
+/// Refuses a cluster whose tree runs from a clone that is served inside of it: what is done with the forge then does not concern Argo CD, and the server
+/// is taken away by the run that moves the tree back.
+pub async fn check_follows_forge(cluster: &dyn Cluster, name: &ClusterName) -> Result<()> {
+    let marker = cluster.get(&marker::reference()).await?;
+    if marker.is_some_and(|marker| marker.text(&format!("/data/{}", marker::SERVED_COMMIT)).is_some()) {
+        return Err(refused(format!("the tree of `{name}` comes from a clone that is served inside of the cluster, not from the forge"))
+            .hint(format!("move it back first, once the forge answers: gitops-bootstrap recover {name}")));
+    }
+    Ok(())
+}
+
 /// Refuses a tree that is half deleted, and a root Application that belongs to another repository.
 pub async fn check_trees(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
     if cluster.served(&Application::resource()).await?.is_none() {

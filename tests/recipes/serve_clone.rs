@@ -11,6 +11,7 @@ use gitops_bootstrap::manifest::{git_server, served};
 use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::ports::Forge;
 use gitops_bootstrap::ports::git::{Pack, PackedCommit};
+use gitops_bootstrap::preflight::check_follows_forge;
 use gitops_bootstrap::steps::World;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use gitops_bootstrap::steps::serve_clone::recipe;
@@ -101,6 +102,8 @@ async fn assert_served(outside: &Arc<Outside>, after: &str) {
     assert_eq!(outside.of_kind("Secret").len(), 1, "after {after}: the key is made");
     assert_eq!(outside.forge_writes(), 0, "after {after}: and registered later");
     assert_eq!(needed(outside, true).await, [], "after {after}: nothing is left to do");
+    let refused = check_follows_forge(&MemoryCluster(outside.clone()), &"staging".parse().unwrap()).await.unwrap_err();
+    assert_eq!(refused.kind, Kind::Refused, "after {after}: the key is not rotated, and Argo CD not taken out, before the tree is back");
 }
 
 /// Everything comes from the forge, with one key, and nothing of the server is left.
@@ -122,6 +125,7 @@ async fn assert_back(outside: &Arc<Outside>, after: &str) {
     assert_eq!((outside.keys().len(), outside.of_kind("Secret").len()), (1, 1), "after {after}: one key, in one Secret");
     assert_eq!(needed(outside, false).await, [], "after {after}: nothing is left to do");
     assert_eq!(steps(outside, false).await, StepId::RECOVER, "after {after}: nothing remembers the server");
+    check_follows_forge(&MemoryCluster(outside.clone()), &"staging".parse().unwrap()).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
