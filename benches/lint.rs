@@ -3,7 +3,7 @@
 //! `cargo bench --locked --bench lint`. See docs/benchmarks.md.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a benchmark prints a table, and stops at whatever goes wrong")]
 
-#[path = "shared/statistics.rs"]
+#[path = "common/statistics.rs"]
 mod statistics;
 
 use std::collections::BTreeMap;

@@ -10,12 +10,12 @@
 
 mod contestant;
 mod fresh_cluster;
-#[path = "../shared/kubectl.rs"]
+#[path = "../common/kubectl.rs"]
 mod kubectl;
 mod manifest;
 mod saturation;
 mod slow_proxy;
-#[path = "../shared/statistics.rs"]
+#[path = "../common/statistics.rs"]
 mod statistics;
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "a benchmark needs less than the tests do")]

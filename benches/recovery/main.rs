@@ -10,11 +10,11 @@
 )]
 
 mod contestant;
-#[path = "../shared/kubectl.rs"]
+#[path = "../common/kubectl.rs"]
 mod kubectl;
 mod processes;
 mod site;
-#[path = "../shared/statistics.rs"]
+#[path = "../common/statistics.rs"]
 mod statistics;
 #[path = "../../tests/support/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "a benchmark needs less than the tests do")]
