@@ -66,6 +66,14 @@ impl<S: Step> Runnable for S {
                 lease::check(world).await?;
             }
         }
+        let mut seen = seen;
+        for _ in 1..rounds(self.id()) {
+            until_cancelled(world, self.apply(world, seen)).await?;
+            seen = self.look(world).await?;
+            if let Verdict::Satisfied { because } = self.decide(world, &seen)? {
+                return Ok((Outcome::Changed, because));
+            }
+        }
         until_cancelled(world, self.apply(world, seen)).await?;
         match self.survey(world).await? {
             Verdict::Satisfied { because } => Ok((Outcome::Changed, because)),
@@ -80,6 +88,12 @@ impl<S: Step> Runnable for S {
             }
         }
     }
+}
+
+/// How often a step is applied at most until it stays. Argo CD comes back to a parent whose children have just come up, and may find that one was not ready
+/// yet, or different for a moment: that is waited for again.
+fn rounds(step: StepId) -> u32 {
+    if matches!(step, StepId::Gates | StepId::Converge) { 5 } else { 1 }
 }
 
 /// Runs `apply` to its end; once the run was told to stop, for no longer than [`GRACE`].

@@ -113,16 +113,10 @@ impl Step for Converge {
     }
 
     async fn apply(&self, world: &World, _seen: Self::Seen) -> Result<()> {
-        let settled = loop {
-            let settled = until_settled(world, self.id(), Scope::Everything).await?;
-            if !settled.watched.is_converged() {
-                break settled;
-            }
-            // Argo CD comes back to a parent whose children have just come up, and may find that one was not ready yet.
-            if !self.decide(world, &self.look(world).await?)?.is_needed() {
-                return Ok(());
-            }
-        };
+        let settled = until_settled(world, self.id(), Scope::Everything).await?;
+        if settled.watched.is_converged() {
+            return Ok(());
+        }
         // A recovery has done its work where Git itself says that the rest waits.
         if world.wanted.recovery.is_some() && settled.only_waits() {
             settled.open().into_iter().for_each(|open| world.events.warn(format!("not up: {open}"), None));

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::support::forge::switch;
 use crate::support::logs::{ForgeRequest, Mark};
-use crate::support::{Cli, Fleet, Ran, TestSandbox};
+use crate::support::{Cli, Fleet, Ran, TestSandbox, eventually};
 
 #[test]
 fn what_cannot_go_well_is_refused_before_anything_is_changed() {
@@ -188,7 +189,9 @@ fn applications_that_are_half_deleted(sandbox: &TestSandbox, fleet: &Fleet) {
     // As `init` would have applied it.
     let arguments = ["apply", "--server-side", "--field-manager", "argocd-controller", "--filename"];
     sandbox.kubectl(&[&arguments[..], &[definition.to_str().unwrap()]].concat());
-    sandbox.kubectl(&["wait", "--for", "condition=Established", "crd/applications.argoproj.io", "--timeout", "60s"]);
+    // `kubectl wait` fails at once on a definition without any condition yet.
+    let established = ["sandbox", "kubectl", "--", "wait", "--for", "condition=Established", "crd/applications.argoproj.io"];
+    eventually("the definition", Duration::from_secs(60), || (sandbox.cli(&established).run().status == Some(0)).then_some(()));
     let application = json!({
         "apiVersion": "argoproj.io/v1alpha1", "kind": "Application",
         "metadata": {"name": "billing", "namespace": "argocd", "finalizers": ["resources-finalizer.argocd.argoproj.io"]},
