@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{Fleet, TestSandbox};
 
 /// How many ordinary Applications the tree has.
-const ORDINARY: usize = 10;
+const ORDINARY: usize = 95;
 
 fn config_map(name: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: b}}\n")
