@@ -1,30 +1,17 @@
 //! The engine's Sealed Secrets: the real controller behind its pod, and the real `kubeseal`.
 
 use std::fs;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
 use serde_json::{Value, json};
 
-use crate::support::{TestSandbox, engine, eventually};
+use crate::support::{TestSandbox, engine_prints, eventually};
 
 /// How long the controller may take to start and to decrypt.
 const SOON: Duration = Duration::from_secs(60);
 
 const KEYS: [&str; 5] = ["secrets", "--namespace", "kube-system", "--selector", "sealedsecrets.bitnami.com/sealed-secrets-key"];
-
-/// What a command of the engine prints for `arguments` and `input`.
-#[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn run(arguments: &[&str], input: &str) -> String {
-    let mut command = Command::new(engine());
-    let mut child = command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
 
 fn file(sandbox: &TestSandbox, name: &str, content: &str) -> String {
     let path = sandbox.home().path().join(name);
@@ -56,7 +43,7 @@ fn decrypted(sandbox: &TestSandbox) {
 #[test]
 fn a_restored_key_decrypts_what_was_sealed_before_and_no_new_key_is_made() {
     let sandbox = TestSandbox::start();
-    let manifest = file(&sandbox, "sealed-secrets.yaml", &run(&["manifest", "sealed-secrets"], ""));
+    let manifest = file(&sandbox, "sealed-secrets.yaml", &engine_prints(&["manifest", "sealed-secrets"], ""));
     sandbox.kubectl(&["apply", "--server-side", "--filename", &manifest]);
     let first = key(&sandbox);
     let certificate = base64::engine::general_purpose::STANDARD.decode(first["data"]["tls.crt"].as_str().unwrap()).unwrap();
@@ -64,7 +51,7 @@ fn a_restored_key_decrypts_what_was_sealed_before_and_no_new_key_is_made() {
 
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "demo", "name": "password"},
         "stringData": {"text": "correct horse"}});
-    let sealed = run(&["kubeseal", "--cert", &certificate], &secret.to_string());
+    let sealed = engine_prints(&["kubeseal", "--cert", &certificate], &secret.to_string());
     assert!(sealed.contains("SealedSecret") && !sealed.contains("correct horse"), "{sealed}");
     let sealed = file(&sandbox, "sealed.json", &sealed);
     sandbox.kubectl(&["create", "namespace", "demo"]);

@@ -1,9 +1,7 @@
 //! `pack` and `unpack`, with the real Argo CD, the real Sealed Secrets controller and the real `kubeseal`.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::logs::Mark;
-use crate::support::{Fleet, Ran, TestSandbox, Traces, engine, eventually};
+use crate::support::{Fleet, Ran, TestSandbox, Traces, engine_prints, eventually};
 
 /// How long the controller may take to start and to decrypt.
 const SOON: Duration = Duration::from_secs(60);
@@ -35,7 +33,7 @@ fn the_root_of_trust_is_packed_checked_lost_and_restored_and_a_sealed_secret_ope
     let sandbox = TestSandbox::start();
     let fleet = Fleet::of(&sandbox);
     sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);
-    let sealed_secrets = file(&sandbox, "sealed-secrets.yaml", &run_engine(&["manifest", "sealed-secrets"], ""));
+    let sealed_secrets = file(&sandbox, "sealed-secrets.yaml", &engine_prints(&["manifest", "sealed-secrets"], ""));
     let scene = Scene { sandbox, fleet, identity: age::x25519::Identity::generate(), sealed_secrets };
     install_sealed_secrets(&scene);
     seal(&scene);
@@ -65,17 +63,6 @@ impl Scene {
     fn file(&self, name: &str) -> Vec<u8> {
         fs::read(self.fleet.folder().join("bundles").join(name)).unwrap()
     }
-}
-
-/// What a command of the engine prints for `arguments` and `input`.
-#[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn run_engine(arguments: &[&str], input: &str) -> String {
-    let mut command = Command::new(engine());
-    let mut child = command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn file(sandbox: &TestSandbox, name: &str, content: &str) -> String {
@@ -108,7 +95,7 @@ fn seal(scene: &Scene) {
     let certificate = file(&scene.sandbox, "tls.crt", &certificate);
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"namespace": "shop", "name": "password"},
         "stringData": {"text": "correct horse battery"}});
-    let sealed = run_engine(&["kubeseal", "--format", "yaml", "--cert", &certificate], &secret.to_string());
+    let sealed = engine_prints(&["kubeseal", "--format", "yaml", "--cert", &certificate], &secret.to_string());
     scene.fleet.write(SEALED, &sealed);
     scene.sandbox.kubectl(&["create", "namespace", "shop"]);
     until_unsealed(scene);

@@ -22,6 +22,7 @@ pub(crate) use fleet::{Fleet, git};
 pub(crate) use home::Home;
 pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
+pub(crate) use sealing::engine_prints;
 pub(crate) use secrets::Traces;
 
 use std::time::{Duration, Instant};

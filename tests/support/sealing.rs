@@ -17,7 +17,7 @@ const KEYS: [&str; 5] = ["secrets", "--namespace", "kube-system", "--selector", 
 
 /// What a command of the engine prints for `arguments` and `input`.
 #[expect(clippy::disallowed_methods, reason = "the environment is closed here")]
-fn engine_prints(arguments: &[&str], input: &str) -> String {
+pub(crate) fn engine_prints(arguments: &[&str], input: &str) -> String {
     let mut command = Command::new(engine());
     let mut child = command.args(arguments).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
