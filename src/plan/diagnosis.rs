@@ -68,6 +68,17 @@ impl State {
             Self::Unknown => Some("Argo CD has not looked at it yet; if that lasts, its application controller does not work"),
         }
     }
+
+    /// The same with why the try before failed, for one that is tried again: Argo CD forgets it as soon as a sync begins.
+    #[must_use]
+    pub fn after(self, failure: Option<&str>) -> Self {
+        match (self, failure) {
+            (Self::Progressing { why }, Some(failure)) if !why.contains(failure) => {
+                progressing(format!("{why}; the sync before failed: {failure}"))
+            }
+            (state, _) => state,
+        }
+    }
 }
 
 /// How `application` stands. `expected` is the commit that it must be at; none where it does not follow the fleet's branch
@@ -123,6 +134,15 @@ pub fn verdict(application: &Application, expected: Option<&Commit>) -> State {
         HealthStatus::Missing => progressing(unhealthy(application, "is not there yet")),
         HealthStatus::Unknown => progressing(unhealthy(application, "cannot be judged yet")),
         HealthStatus::Degraded => State::Failed { cause: unhealthy(application, "does not work") },
+    }
+}
+
+/// Why the last sync of `application` that ended did not work. `before` is what was known of it, which holds until a sync works.
+pub fn last_failure(application: &Application, before: Option<String>) -> Option<String> {
+    match application.operation() {
+        Some(operation) if operation.phase == Phase::Succeeded => None,
+        Some(operation) if !operation.is_running() || plain_words::waits_to_retry(operation) => Some(plain_words::failed_sync(operation)),
+        _ => before,
     }
 }
 
@@ -205,6 +225,22 @@ mod tests {
 
     fn kickable(cause: &str) -> State {
         State::Stalled { cause: cause.to_owned(), kickable: true }
+    }
+
+    #[test]
+    fn why_a_sync_failed_is_remembered_while_the_next_one_runs_and_until_one_works() {
+        let known_after = |operation: Value, before: Option<String>| {
+            let application =
+                samples::read(samples::patched(samples::healthy("web"), &json!({"status": {"operationState": operation}})));
+            (verdict(&application, None).after(before.as_deref()), last_failure(&application, before))
+        };
+        let (_, failure) = known_after(json!({"phase": "Failed", "message": "no matches for kind \"Widget\" in version \"v1\""}), None);
+        assert!(failure.as_deref().unwrap().contains("Widget"), "{failure:?}");
+        let (state, failure) = known_after(json!({"phase": "Running", "message": "", "syncResult": null}), failure);
+        assert!(state.reason().unwrap().starts_with("a sync is running; the sync before failed: "), "{state:?}");
+        assert!(state.reason().unwrap().contains("Widget"), "{state:?}");
+        let (state, failure) = known_after(json!({"phase": "Succeeded"}), failure);
+        assert_eq!((state, failure), (State::Converged, None));
     }
 
     #[test]

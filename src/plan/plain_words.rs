@@ -9,18 +9,10 @@ pub fn condition(condition: &Condition) -> String {
 
 /// What a running sync is doing, in a sentence.
 pub fn running_sync(operation: &Operation) -> String {
-    let message = operation.message.trim();
-    let (failure, waits_to_retry) = match message.split_once("Retrying attempt") {
-        Some((failure, _)) => (failure.trim().trim_end_matches(['.', ',']), true),
-        None => (message, operation.retry_count > 0 && has_failed(operation)),
-    };
-    if waits_to_retry {
-        let attempt = operation.retry_count.max(1);
-        return format!(
-            "sync attempt {attempt} failed and will be repeated: {}",
-            failed_objects(operation).unwrap_or_else(|| explain(failure))
-        );
+    if waits_to_retry(operation) {
+        return format!("sync attempt {} failed and will be repeated: {}", operation.retry_count.max(1), failed_sync(operation));
     }
+    let message = operation.message.trim();
     if let Some(what) = message.strip_prefix("waiting for ") {
         return format!("the sync waits for {}", tidy(what).replace('/', " "));
     }
@@ -39,6 +31,11 @@ pub fn failed_sync(operation: &Operation) -> String {
             text => text,
         }
     })
+}
+
+/// Whether a running sync has failed and waits to be tried again.
+pub fn waits_to_retry(operation: &Operation) -> bool {
+    operation.message.contains("Retrying attempt") || (operation.retry_count > 0 && has_failed(operation))
 }
 
 fn has_failed(operation: &Operation) -> bool {

@@ -73,7 +73,7 @@ pub struct Recovering {
 }
 
 /// When an Application came up.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CameUp {
     /// When it was first seen.
     pub seen: Instant,
@@ -81,6 +81,8 @@ pub struct CameUp {
     pub converged: Option<Instant>,
     /// How many syncs had to be asked for.
     pub kicks: u32,
+    /// Why its last sync that ended did not work.
+    pub last_failure: Option<String>,
 }
 
 /// How Argo CD gets into the fleet repository.
@@ -307,13 +309,14 @@ impl World {
         });
     }
 
-    /// Notes that an Application was seen, and whether it had converged.
-    pub fn note_application(&self, name: &str, converged: bool) {
+    /// Notes that an Application was seen, whether it had converged, and why its last sync did not work.
+    pub fn note_application(&self, name: &str, converged: bool, last_failure: Option<String>) {
         let now = Instant::now();
         self.with_known(|known| {
-            let fresh = CameUp { seen: now, converged: None, kicks: 0 };
+            let fresh = CameUp { seen: now, converged: None, kicks: 0, last_failure: None };
             let application = known.applications.entry(name.to_owned()).or_insert(fresh);
             application.converged = application.converged.or_else(|| converged.then_some(now));
+            application.last_failure = last_failure;
         });
     }
 

@@ -82,6 +82,7 @@ async fn came_up(world: &World, began: Instant) -> Vec<ApplicationEvidence> {
         .into_iter()
         .map(|(application, state)| {
             let times = of(&application.reference.name);
+            let state = state.after(times.and_then(|times| times.last_failure.as_deref()));
             ApplicationEvidence {
                 name: application.reference.to_string(),
                 parent: application.tracked_by.clone(),

@@ -10,7 +10,7 @@ use crate::domain::application::{Application, HealthStatus, Phase, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
-use crate::plan::diagnosis::{State, verdict};
+use crate::plan::diagnosis::{State, last_failure, verdict};
 use crate::plan::first_sync::{first_sync, hand_back};
 use crate::plan::prospect::{Prospect, prospect};
 use crate::steps::World;
@@ -39,6 +39,8 @@ pub(super) struct Known {
     is_synced: bool,
     /// The Application that it came from.
     parent: Option<String>,
+    /// Why its last sync that ended did not work.
+    last_failure: Option<String>,
     pub(super) asked: Option<Instant>,
     pub(super) times_asked: u32,
 }
@@ -97,8 +99,9 @@ impl Watched {
             SyncStatus::OutOfSync => operation.is_some_and(|last| last.phase == Phase::Succeeded),
             SyncStatus::Unknown => false,
         };
+        let last_failure = last_failure(&application, before.and_then(|known| known.last_failure.clone()));
         let known = Known {
-            state: standing(world, &application, expected),
+            state: standing(world, &application, expected).after(last_failure.as_deref()),
             has_error: application.errors().next().is_some(),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
@@ -116,13 +119,14 @@ impl Watched {
             times_first_sync: before.map_or(0, |known| known.times_first_sync),
             is_synced: application.sync() == SyncStatus::Synced,
             parent: application.tracked_by.clone(),
+            last_failure,
             asked: before.and_then(|known| known.asked),
             times_asked: before.map_or(0, |known| known.times_asked),
         };
         if known.state.is_converged() && before.is_none_or(|before| !before.state.is_converged()) {
             self.last_success = Some(Instant::now());
         }
-        world.note_application(object.name(), known.state.is_converged());
+        world.note_application(object.name(), known.state.is_converged(), known.last_failure.clone());
         self.applications.insert(object.reference(), known);
     }
 
@@ -207,6 +211,7 @@ impl Known {
             times_first_sync: 0,
             is_synced: false,
             parent: None,
+            last_failure: None,
             asked: None,
             times_asked: 0,
         }
