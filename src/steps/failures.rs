@@ -34,8 +34,9 @@ impl From<ClusterError> for Failure {
             }
             ClusterError::Untrusted { .. } => Self::new(Kind::Unverified, message)
                 .hint("check the address and `certificate-authority-data` in the kubeconfig, and this machine's clock; nothing was sent"),
-            ClusterError::Kubeconfig(_) => Self::usage(message)
-                .hint("name the file and the context: `--kubeconfig FILE` (or KUBECONFIG), `--context NAME` (or GITOPS_BOOTSTRAP_CONTEXT)"),
+            ClusterError::Kubeconfig(_) => {
+                Self::usage(message).hint("name them: `--kubeconfig FILE` or KUBECONFIG, `--context NAME` or GITOPS_BOOTSTRAP_CONTEXT")
+            }
             ClusterError::Transient { retry_after, .. } => {
                 let failure = Self::new(Kind::Transient, message);
                 match retry_after {

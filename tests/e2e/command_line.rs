@@ -28,7 +28,7 @@ fn bash_completes_the_names_of_clusters_contexts_and_sandboxes() {
     std::fs::create_dir_all(fleet.join("src/services")).unwrap();
     let declaration = "version: 1\nrepository: {url: git@github.com:acme/fleet.git}\nargocd: {version: v3.5.7, sha256: SHA}\n\
                        clusters: {production: {}, staging: {}}\n";
-    std::fs::write(fleet.join("gitops.yaml"), declaration.replace("SHA", &"0".repeat(64))).unwrap();
+    std::fs::write(fleet.join("gitops.yaml"), declaration.replace("SHA", &"a".repeat(64))).unwrap();
     let names = ["kubernetes-admin@kubernetes", "arn:aws:eks:eu-central-1:1:cluster/staging", "$(touch pwned)", "a\\u001b[31mb"];
     let contexts: String = names.iter().map(|name| format!("- {{name: \"{name}\", context: {{cluster: a, user: a}}}}\n")).collect();
     std::fs::write(home.path().join("config"), format!("apiVersion: v1\nkind: Config\ncontexts:\n{contexts}")).unwrap();

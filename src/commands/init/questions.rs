@@ -51,6 +51,7 @@ pub(super) async fn start(arguments: &mut Arguments, context: &Context) -> Resul
             },
         }
     }
+    refuse_unknown(arguments, found.as_deref())?;
     if !arguments.run.target.sandbox {
         let missing = missing(arguments, found.as_deref(), context).await;
         if !missing.is_empty() {
@@ -84,7 +85,7 @@ async fn offer(folder: &Path, context: &Context) -> Result<Offer> {
         format!("Try it on a sandbox: a cluster and a forge on this machine, with a demo fleet{build}"),
         "Neither: mine is in another folder".to_owned(),
     ];
-    let prompt = format!("There is no fleet repository in {}. What now?", folder.display());
+    let prompt = format!("There is no fleet repository in {}. Choose what to do", folder.display());
     match ask(context, move || dialoguer::Select::new().with_prompt(prompt).items(&items).default(0).interact()).await? {
         0 => Ok(Offer::New),
         1 => Ok(Offer::Sandbox),
@@ -124,22 +125,27 @@ fn is_empty(folder: &Path) -> bool {
 /// The name of the cluster: as given, the only one that there is, or as chosen.
 async fn cluster(arguments: &Arguments, fleet: Option<&Path>, context: &Context) -> Result<ClusterName> {
     let demo = || DEMO_CLUSTER.parse().map_err(|_| Failure::bug("a constant name"));
-    let Some(fleet) = fleet else { return arguments.cluster.clone().map_or_else(demo, Ok) };
     if let Some(name) = &arguments.cluster {
-        // A commit that is named may have other clusters than the working tree.
-        return match fleet::declared(fleet).filter(|_| arguments.run.commit.is_none()) {
-            Some(declared) if !declared.clusters.contains_key(name) => Err(declaration::unknown_cluster(name, &declared)),
-            _ => Ok(name.clone()),
-        };
+        return Ok(name.clone());
     }
+    let Some(fleet) = fleet else { return demo() };
     let mut names = fleet::clusters(fleet);
     if names.len() == 1 || names.is_empty() || !context.environment.interactive {
         return names.pop().filter(|_| names.is_empty()).ok_or_else(|| lacking(vec![no_cluster(&fleet::clusters(fleet))]));
     }
     let items = names.clone();
-    let prompt = "Which cluster of the fleet?";
+    let prompt = "Cluster of the fleet";
     let place = ask(context, move || dialoguer::Select::new().with_prompt(prompt).items(&items).default(0).interact()).await?;
     names.into_iter().nth(place).ok_or_else(|| Failure::bug("a choice that was not offered"))
+}
+
+/// Refuses a cluster that the fleet does not have. A commit that is named may have others than the working tree, so that is read later.
+fn refuse_unknown(arguments: &Arguments, fleet: Option<&Path>) -> Result<()> {
+    let declared = fleet.filter(|_| arguments.run.commit.is_none()).and_then(fleet::declared);
+    match (&arguments.cluster, declared) {
+        (Some(name), Some(declared)) if !declared.clusters.contains_key(name) => Err(declaration::unknown_cluster(name, &declared)),
+        _ => Ok(()),
+    }
 }
 
 fn no_cluster(names: &[ClusterName]) -> Missing {
