@@ -104,7 +104,8 @@ pub(super) async fn choose_context(target: &Target, context: &Context) -> Result
         .iter()
         .map(|choice| format!("{}  {}{}", choice.name, choice.server, if choice.current { "  (current)" } else { "" }))
         .collect();
-    let place = ask(context, move || dialoguer::FuzzySelect::new().with_prompt("Context of the kubeconfig").items(&items).interact_opt()).await?;
+    let place =
+        ask(context, move || dialoguer::FuzzySelect::new().with_prompt("Context of the kubeconfig").items(&items).interact_opt()).await?;
     match place.and_then(|place| choices.into_iter().nth(place)) {
         Some(choice) => Ok(Some(choice.name)),
         None => Err(Failure::new(Kind::Interrupted, "no cluster was chosen").hint("name it with `--context`")),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args as _, FromArgMatches as _};
 use tokio::time::Instant;
 
 use crate::adapters::kubernetes::contexts;
@@ -101,13 +102,11 @@ async fn make(here: &Path, arguments: &Arguments, context: &Context) -> Result<O
         ask(context, move || dialoguer::Input::<String>::new().with_prompt("Folder for it").default(suggested.to_owned()).interact_text())
             .await?;
     let run = &arguments.run;
-    let wanted = cli::Arguments {
-        folder: Some(here.join(folder)),
-        clusters: arguments.cluster.iter().cloned().collect(),
-        token_file: run.token_file.clone(),
-        forge_api: run.forge_api.clone(),
-        ..cli::Arguments::default()
-    };
+    let mut wanted = by_environment()?;
+    wanted.folder = Some(here.join(folder));
+    wanted.clusters.extend(arguments.cluster.clone());
+    wanted.token_file = run.token_file.clone();
+    wanted.forge_api = run.forge_api.clone();
     let made = new::make(wanted, context).await?;
     if !made.is_pushed() {
         new::report(&made, context);
@@ -115,6 +114,13 @@ async fn make(here: &Path, arguments: &Arguments, context: &Context) -> Result<O
     }
     context.events.send(Event::Fact { name: "fleet", text: made.folder.display().to_string() });
     Ok(Some(made.folder))
+}
+
+/// What `new` takes, as far as variables say it.
+fn by_environment() -> Result<cli::Arguments> {
+    let matches = cli::Arguments::augment_args(clap::Command::new("new")).try_get_matches_from(["new"]);
+    let arguments = matches.and_then(|matches| cli::Arguments::from_arg_matches(&matches));
+    arguments.map_err(|error| Failure::usage("a variable for `gitops-bootstrap new` is set to what it cannot be").because(error))
 }
 
 /// Whether a folder has nothing in it but, at most, an empty clone.
