@@ -48,7 +48,7 @@ fn write(command: &Command, folder: &Path) -> io::Result<()> {
 
 /// The page of a command that was built.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
-    let man = Man::new(command.clone());
+    let man = Man::new(command.clone()).source(concat!("gitops-bootstrap ", env!("CARGO_PKG_VERSION")));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;

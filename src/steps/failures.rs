@@ -41,7 +41,9 @@ impl From<ClusterError> for Failure {
                 let failure = Self::new(Kind::Transient, message);
                 match retry_after {
                     Some(pause) => failure.hint(format!("run the same command again in {} seconds", pause.as_secs().max(1))),
-                    None => failure.hint(AGAIN),
+                    None => failure
+                        .hint("see whether the server answers: `kubectl cluster-info` with the same kubeconfig and context")
+                        .hint(AGAIN),
                 }
             }
             ClusterError::Unintelligible { .. } => Self::new(Kind::Transient, message)

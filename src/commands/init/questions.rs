@@ -44,7 +44,7 @@ pub(super) async fn start(arguments: &mut Arguments, context: &Context) -> Resul
     // A commit can be read without its files being checked out.
     let mut found = fleet::around(&named).or_else(|| arguments.run.commit.is_some().then(|| named.clone()));
     if found.is_none() && !arguments.run.target.sandbox && asks(context) {
-        match offer(&named, context).await? {
+        match offer(context).await? {
             Offer::Sandbox => arguments.run.target.sandbox = true,
             Offer::New => match make(&named, arguments, context).await? {
                 Some(folder) => found = Some(folder),
@@ -78,16 +78,16 @@ enum Offer {
     Sandbox,
 }
 
-async fn offer(folder: &Path, context: &Context) -> Result<Offer> {
+async fn offer(context: &Context) -> Result<Offer> {
     let is_built = engine::find(context).await.is_ok_and(|engine| engine.is_some());
-    let build = if is_built { "" } else { "; it is built first, once, in about ten minutes" };
+    // Short enough for narrow terminals: a line that wraps is not cleared after the answer.
     let items = [
-        "Make one, as `gitops-bootstrap new` does, and bootstrap a cluster from it".to_owned(),
-        format!("Try it on a sandbox: a cluster and a forge on this machine, with a demo fleet{build}"),
-        "Neither: mine is in another folder".to_owned(),
+        "make one, as `gitops-bootstrap new` does",
+        if is_built { "try it on a sandbox, on this machine" } else { "try it on a sandbox; it is built first: ten minutes" },
+        "stop: mine is in another folder",
     ];
-    let prompt = format!("There is no fleet repository in {}. Choose what to do", folder.display());
-    match ask(context, move || dialoguer::Select::new().with_prompt(prompt).items(&items).default(0).interact()).await? {
+    let prompt = "No fleet repository here. Choose what to do";
+    match ask(context, move || dialoguer::Select::new().with_prompt(prompt).items(items).default(0).interact()).await? {
         0 => Ok(Offer::New),
         1 => Ok(Offer::Sandbox),
         _ => Err(Failure::new(Kind::Interrupted, "nothing was changed, as you said")
@@ -103,7 +103,7 @@ async fn make(here: &Path, arguments: &Arguments, context: &Context) -> Result<O
             .await?;
     let run = &arguments.run;
     let mut wanted = by_environment()?;
-    wanted.folder = Some(here.join(folder));
+    wanted.folder = Some(if folder == "." { here.to_owned() } else { here.join(folder) });
     wanted.clusters.extend(arguments.cluster.clone());
     wanted.token_file = run.token_file.clone();
     wanted.forge_api = run.forge_api.clone();
