@@ -15,7 +15,7 @@ const CHANGING: [(&str, &str); 13] = [
     (r"\b[0-9a-f]{7,16}\b", "SHORT"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "DATE"),
-    (r"\b\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
+    (r"\b(\d+ m )?\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
     (r"[ \t]+\n", "\n"),
 ];
 
