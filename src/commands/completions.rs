@@ -64,7 +64,7 @@ fn command() -> Command {
 }
 
 fn with_values(command: Command) -> Command {
-    command.mut_args(|argument| with_value(argument)).mut_subcommands(with_values)
+    command.mut_args(with_value).mut_subcommands(with_values)
 }
 
 fn with_value(argument: Arg) -> Arg {
