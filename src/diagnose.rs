@@ -65,7 +65,12 @@ async fn ask(cluster: &dyn Cluster, question: &Question) -> Option<Vec<Object>> 
         },
         Question::Object(reference) => {
             let found = cluster.get(reference).await.ok()?;
-            Some(found.and_then(|object| if object.kind() == "Secret" { without_values(object) } else { Some(object) }).into_iter().collect())
+            Some(
+                found
+                    .and_then(|object| if object.kind() == "Secret" { without_values(object) } else { Some(object) })
+                    .into_iter()
+                    .collect(),
+            )
         }
     }
 }

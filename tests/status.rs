@@ -334,7 +334,11 @@ fn applied(object: Value) -> Result<Change, ClusterError> {
 }
 
 fn transient() -> Result<Change, ClusterError> {
-    Err(ClusterError::Transient { server: "https://127.0.0.1:6443".to_owned(), message: "connection refused".to_owned(), retry_after: None })
+    Err(ClusterError::Transient {
+        server: "https://127.0.0.1:6443".to_owned(),
+        message: "connection refused".to_owned(),
+        retry_after: None,
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,7 +364,8 @@ async fn a_burst_of_changes_is_one_picture() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_is_lost_is_said_once_and_made_again() {
     let cluster = Fixed::with(well());
-    let all = |objects: Vec<Value>| Ok(Change::Restarted(objects.into_iter().map(|object| Arc::new(Object::new(object).unwrap())).collect()));
+    let all =
+        |objects: Vec<Value>| Ok(Change::Restarted(objects.into_iter().map(|object| Arc::new(Object::new(object).unwrap())).collect()));
     let later = application("later", "Progressing", &json!([]));
     *cluster.watches.lock().unwrap() =
         [vec![transient()], vec![transient()], vec![transient()], vec![all(vec![application("web", "Healthy", &json!([])), later])]].into();

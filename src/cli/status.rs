@@ -4,7 +4,9 @@ use crate::domain::ClusterName;
 
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = "Exits with 0 if everything has converged, and with 11 if something has not; with --watch when Ctrl-C ends it.")]
+#[command(
+    after_long_help = "Exits with 0 if everything has converged, and with 11 if something has not; with --watch when Ctrl-C ends it."
+)]
 pub struct Arguments {
     /// Cluster to look at, as named in gitops.yaml
     #[arg(value_name = "CLUSTER")]

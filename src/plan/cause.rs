@@ -87,7 +87,8 @@ fn is_in_its_objects(application: &Application, state: &State) -> bool {
 
 /// The Jobs that are hooks of the last sync and have not succeeded, each with how far it is.
 fn hooks(application: &Application) -> impl Iterator<Item = (Phase, ManagedObject)> {
-    let results = application.operation().and_then(|operation| operation.sync_result.as_ref()).into_iter().flat_map(|result| &result.resources);
+    let results =
+        application.operation().and_then(|operation| operation.sync_result.as_ref()).into_iter().flat_map(|result| &result.resources);
     results.filter(|result| result.kind == "Job").filter_map(|result| {
         let phase = result.hook_phase.filter(|phase| *phase != Phase::Succeeded && result.status.is_empty())?;
         let job = ManagedObject {
@@ -162,7 +163,8 @@ pub(crate) mod samples {
         };
         let mut evidence = Evidence::default();
         for _ in 0..20 {
-            let open: Vec<Question> = applications.iter().flat_map(|(application, state)| questions(application, state, &evidence)).collect();
+            let open: Vec<Question> =
+                applications.iter().flat_map(|(application, state)| questions(application, state, &evidence)).collect();
             if open.is_empty() {
                 return evidence;
             }

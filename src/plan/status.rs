@@ -148,7 +148,8 @@ impl Bootstrap {
 impl ApplicationTree {
     /// Which Applications directly below one are not well, in a sentence; none if all are.
     fn unsettled_below(&self, node: &Node) -> Option<String> {
-        let unsettled: Vec<&str> = self.children(node).filter(|child| !child.is_settled()).map(|child| child.application.name.as_str()).collect();
+        let unsettled: Vec<&str> =
+            self.children(node).filter(|child| !child.is_settled()).map(|child| child.application.name.as_str()).collect();
         let more = unsettled.len().saturating_sub(NAMED);
         Some(match (unsettled.as_slice(), more) {
             ([], _) => return None,
@@ -168,8 +169,11 @@ impl Status {
     #[must_use]
     pub fn with_applications(mut self, applications: &[(Application, State)], causes: &BTreeMap<ApplicationRef, String>) -> Self {
         self.tree = ApplicationTree::grow(applications);
-        let waiting: BTreeSet<&ApplicationRef> =
-            applications.iter().filter(|(application, state)| cause::is_below(application, state)).map(|(application, _)| &application.reference).collect();
+        let waiting: BTreeSet<&ApplicationRef> = applications
+            .iter()
+            .filter(|(application, state)| cause::is_below(application, state))
+            .map(|(application, _)| &application.reference)
+            .collect();
         let deepest = |node: &Node| {
             let below = || Some(node).filter(|node| waiting.contains(&node.application)).and_then(|node| self.tree.unsettled_below(node));
             causes.get(&node.application).cloned().or_else(below)

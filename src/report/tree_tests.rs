@@ -106,7 +106,9 @@ fn thousand() -> Vec<Value> {
         documents.push(parent(tier, &names.iter().map(String::as_str).collect::<Vec<_>>()));
         documents.extend(names.iter().enumerate().map(|(index, name)| match (tier, index) {
             ("services", index) if index % 90 == 7 => patched(healthy(name), &json!({"status": {"health": {"status": "Degraded"}}})),
-            ("tenants", 98) => patched(healthy(name), &json!({"spec": {"syncPolicy": {"automated": null}}, "status": {"sync": {"status": "OutOfSync"}}})),
+            ("tenants", 98) => {
+                patched(healthy(name), &json!({"spec": {"syncPolicy": {"automated": null}}, "status": {"sync": {"status": "OutOfSync"}}}))
+            }
             _ => healthy(name),
         }));
     }

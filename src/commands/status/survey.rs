@@ -65,8 +65,7 @@ impl Survey {
         }
         let (applications, surroundings) = tokio::join!(applications(cluster), Surroundings::of(cluster));
         let (objects, is_everywhere) = applications?;
-        let mut survey =
-            Self { name: name.cloned(), facts, surroundings: surroundings?, applications: BTreeMap::new(), is_everywhere };
+        let mut survey = Self { name: name.cloned(), facts, surroundings: surroundings?, applications: BTreeMap::new(), is_everywhere };
         survey.replace(objects.iter());
         Ok(Some(survey))
     }

@@ -106,11 +106,15 @@ impl Viewer for Log<'_> {
         match news {
             News::Stands(now) => show(now, self.fold, self.style, self.context)?,
             News::Changed { before, now } => {
-                let mut lines: Vec<Line> = between(before, now).iter().filter_map(|change| Some(Line::of(change.line()?).hanging(2))).collect();
+                let mut lines: Vec<Line> =
+                    between(before, now).iter().filter_map(|change| Some(Line::of(change.line()?).hanging(2))).collect();
                 if now.converged && !before.converged {
                     lines.push(Line::of("everything is Synced and Healthy"));
                 }
-                now.warnings.iter().filter(|warning| !before.warnings.contains(warning)).for_each(|warning| self.context.events.warn(warning, None));
+                now.warnings
+                    .iter()
+                    .filter(|warning| !before.warnings.contains(warning))
+                    .for_each(|warning| self.context.events.warn(warning, None));
                 report::show(&lines, self.style);
             }
             News::Lost(why) => self.context.events.warn(format!("the connection is lost and will be made again: {why}"), None),

@@ -70,7 +70,11 @@ impl<'a> Live<'a> {
         let named = self.named(object);
         let said = match readiness(object, "Ready") {
             Readiness::Ready => return None,
-            Readiness::Unsaid => return Some(format!("nobody has acted on {named} yet: the External Secrets controller does not run, or has not come to it")),
+            Readiness::Unsaid => {
+                return Some(format!(
+                    "nobody has acted on {named} yet: the External Secrets controller does not run, or has not come to it"
+                ));
+            }
             Readiness::Not(condition) => condition,
         };
         let store = object.text("/spec/secretStoreRef/name").map(|name| {
@@ -123,7 +127,9 @@ impl<'a> Live<'a> {
         let named = self.named(object);
         match readiness(object, "Synced") {
             Readiness::Ready => None,
-            Readiness::Unsaid => Some(format!("nobody has acted on {named} yet: the Sealed Secrets controller does not run, or has not come to it")),
+            Readiness::Unsaid => {
+                Some(format!("nobody has acted on {named} yet: the Sealed Secrets controller does not run, or has not come to it"))
+            }
             Readiness::Not(said) if said.message.contains("no key could decrypt") => {
                 Some(format!("{named} cannot be decrypted: no sealing key of this cluster opens it"))
             }

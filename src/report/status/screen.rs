@@ -37,7 +37,7 @@ impl Screen {
     pub fn open(style: &Style, fold: Option<usize>) -> Option<Self> {
         let terminal = console::Term::stdout();
         style.draws.then(|| {
-            write(ENTER);
+            write(&format!("{ENTER}{BEGIN}reading how the cluster stands{END}"));
             Self { look: style.stdout, fold, terminal }
         })
     }
