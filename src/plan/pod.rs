@@ -114,7 +114,7 @@ fn nodes_with(reason: &str, all: &str) -> String {
     let plain = if let Some(resource) = reason.strip_prefix("Insufficient ") {
         format!("too little {resource}")
     } else if reason.contains("node affinity/selector") {
-        "not the labels that it selects".to_owned()
+        return format!("{number} of {all} lack the labels that it selects");
     } else if let Some((_, taint)) = reason.split_once("untolerated taint ") {
         format!("the taint {taint}, which it does not tolerate")
     } else if reason == "Too many pods" {

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::plan::status::Status;
 use crate::plan::status::change::between;
 use crate::ports::Cluster;
-use crate::report::{self, Line, Screen, Style};
+use crate::report::{self, Circumstances, Line, Screen, Style};
 
 /// Watches until the run is cancelled, or until nobody reads any more; how it stood last, or none if the cluster has no Argo CD.
 pub(super) async fn watch(
@@ -36,10 +36,10 @@ pub(super) async fn watch(
         (Output::Text, Some(screen)) => {
             let mut picture = Picture { screen, lost: None, resizes: Resizes::new() };
             let found = watch::watch(cluster, name, &mut picture, cancel).await;
-            // What was on the screen stays to be read.
+            // What was on the screen stays to be read, in a window that may have another size by now.
             drop(picture);
-            let found = found?;
-            found.map(|status| show(&status, fold, style, context).map(|()| status)).transpose()
+            let style = report::style(&Circumstances::of(&context.global, &context.environment));
+            found?.map(|status| show(&status, fold, &style, context).map(|()| status)).transpose()
         }
         (Output::Text, None) => watch::watch(cluster, name, &mut Log { fold, style, context }, cancel).await,
     }

@@ -22,9 +22,6 @@ const END: &str = "\u{1b}[J\u{1b}[?2026l";
 /// To the end of a row there is nothing: what is drawn over is not cleared before, which would flicker.
 const END_OF_ROW: &str = "\u{1b}[K";
 
-/// How far a tree is folded, one after the other, until it fits.
-const FOLDS: [usize; 2] = [6, 2];
-
 /// A screen that is drawn on; the terminal is as it was when it is dropped.
 pub struct Screen {
     look: Look,
@@ -82,7 +79,7 @@ fn picture(status: &Status, lost: Option<&str>, now: Timestamp, fold: Option<usi
     let foot = printed(&foot, look);
     let room = height.saturating_sub(foot.len()).max(1);
     let mut found = rows(fold);
-    for tighter in FOLDS.into_iter().filter(|_| fold.is_some()) {
+    for tighter in (1..fold.unwrap_or_default()).rev() {
         if found.len() <= room {
             break;
         }
@@ -160,7 +157,7 @@ mod tests {
     #[test]
     fn a_tree_is_folded_as_far_as_the_window_needs() {
         let failed = |height| drawn(None, Some(FOLD), height).iter().filter(|row| row.contains("failed: ")).count();
-        assert_eq!((failed(60), failed(30), failed(20)), (15, 6, 2));
+        assert_eq!((failed(60), failed(30), failed(20)), (15, 9, 4));
         insta::assert_snapshot!(drawn(None, Some(FOLD), 20).join("\n"));
     }
 
