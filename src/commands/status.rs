@@ -25,16 +25,14 @@ pub use self::watch::{News, Viewer, watch};
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let again = flags(&arguments.target);
     let name = arguments.cluster.as_ref();
-    let verb = "status";
     if context.global.output == Output::Json {
         let cluster = name.map(ToString::to_string);
-        context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb, cluster });
+        context.events.send(Event::Started { version: event::VERSION, tool: env!("CARGO_PKG_VERSION"), verb: "status", cluster });
     }
     let style = report::style(&Circumstances::of(&context.global, &context.environment));
     let fold = Some(FOLD).filter(|_| !arguments.all && context.global.verbose == 0);
-    let connecting = connect::connect(&arguments.target, context);
     let connected = tokio::select! {
-        connected = connecting => connected?,
+        connected = connect::connect(&arguments.target, context) => connected?,
         () = context.cancel.cancelled() => return Err(interrupted()),
     };
     let found = if arguments.watch {

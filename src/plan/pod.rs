@@ -111,18 +111,19 @@ fn nodes(message: &str) -> String {
 fn nodes_with(reason: &str, all: &str) -> String {
     let counted = reason.split_once(' ').filter(|(number, _)| number.chars().all(|character| character.is_ascii_digit()));
     let Some((number, reason)) = counted else { return reason.to_owned() };
+    let (has, lacks) = if number == "1" { ("has", "lacks") } else { ("have", "lack") };
     let plain = if let Some(resource) = reason.strip_prefix("Insufficient ") {
-        format!("too little {resource}")
+        format!("{has} too little {resource}")
     } else if reason.contains("node affinity/selector") {
-        return format!("{number} of {all} lack the labels that it selects");
+        format!("{lacks} the labels that it selects")
     } else if let Some((_, taint)) = reason.split_once("untolerated taint ") {
-        format!("the taint {taint}, which it does not tolerate")
+        format!("{has} the taint {taint}, which it does not tolerate")
     } else if reason == "Too many pods" {
-        "no room for another Pod".to_owned()
+        format!("{has} no room for another Pod")
     } else {
-        return format!("{number} of {all} {reason}");
+        reason.to_owned()
     };
-    format!("{number} of {all} have {plain}")
+    format!("{number} of {all} {plain}")
 }
 
 /// What is wrong with one container, and how telling that is.
@@ -369,6 +370,13 @@ mod tests {
             &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
         );
         assert_eq!(cause(&pending, &[]).unwrap(), "no node can take it: 3 of 3 have too little cpu");
+        let several =
+            "0/4 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint {gpu: true}, 1 node(s) were unschedulable";
+        assert_eq!(
+            nodes(several),
+            "1 of 4 has too little memory, 2 of 4 have the taint {gpu: true}, which it does not tolerate, 1 of 4 node(s) were unschedulable"
+        );
+        assert_eq!(nodes("no nodes available to schedule pods"), "no nodes available to schedule pods");
     }
 
     #[test]
