@@ -1,5 +1,6 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
+pub mod audit;
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
