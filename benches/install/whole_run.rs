@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::statistics::Figures;
-use crate::support::TestSandbox;
 use crate::support::logs::mutations;
+use crate::support::{Fleet, TestSandbox};
 
 /// How often the second run is made in each sandbox.
 const RERUNS: usize = 3;
@@ -12,7 +12,7 @@ const RERUNS: usize = 3;
 /// The beginning of our user agent.
 const CLIENT: &str = "gitops-bootstrap/";
 
-/// Runs `init` on `samples` new sandboxes, and then again.
+/// Runs `init` from a clone that is there on `samples` new sandboxes, and then again.
 ///
 /// Our own time is the processor time of the program and of all that it starts and waits for (`git`, `ssh`, the engine's command): what it does
 /// while it does not wait for the API server, the forge or Argo CD, which are other processes.
@@ -23,12 +23,13 @@ pub(crate) fn measure(samples: usize) -> Vec<Figures> {
     let mut rerun_own = Figures::new("second run: processor time of our own");
     for round in 1..=samples {
         let sandbox = TestSandbox::start();
-        let first = init(&sandbox);
+        let fleet = Fleet::of(&sandbox);
+        let first = init(&sandbox, &fleet);
         own.add(first.processor);
         whole.add(first.elapsed);
         let changes = mutations(&sandbox.state, CLIENT).len();
         for _ in 0..RERUNS {
-            let second = init(&sandbox);
+            let second = init(&sandbox, &fleet);
             rerun.add(second.elapsed);
             rerun_own.add(second.processor);
         }
@@ -43,8 +44,8 @@ struct Run {
     processor: Duration,
 }
 
-fn init(sandbox: &TestSandbox) -> Run {
-    let command = sandbox.cli(&["init", "staging", "--sandbox", "--output", "json"]);
+fn init(sandbox: &TestSandbox, fleet: &Fleet) -> Run {
+    let command = sandbox.cli(&["init", "staging", "--sandbox", "--output", "json"]).in_folder(fleet.folder());
     let (begin, before) = (Instant::now(), processor());
     let ran = command.run();
     let run = Run { elapsed: begin.elapsed(), processor: processor() - before };

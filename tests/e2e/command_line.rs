@@ -1,6 +1,6 @@
 //! What needs no cluster: completions and manual pages.
 
-use crate::support::Home;
+use crate::support::{Home, assert_words};
 
 #[test]
 fn each_shell_gets_a_completion_script_that_knows_the_verbs() {
@@ -30,4 +30,11 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let mut child = home.cli_without_engine(&["completions", "zsh"]).spawn();
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_wrong_verb_or_flag_suggests_the_right_one() {
+    let home = Home::new();
+    assert_words("wrong_verb", &home.cli_without_engine(&["recove", "staging"]).run().exits(2));
+    assert_words("wrong_flag", &home.cli_without_engine(&["init", "staging", "--sandbx"]).run().exits(2));
 }

@@ -15,6 +15,7 @@ mod running;
 mod sandbox;
 mod sealing;
 mod secrets;
+mod words;
 
 pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::{engine, library_context};
@@ -24,6 +25,7 @@ pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
 pub(crate) use sealing::engine_prints;
 pub(crate) use secrets::Traces;
+pub(crate) use words::assert_words;
 
 use std::time::{Duration, Instant};
 

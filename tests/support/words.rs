@@ -1,0 +1,29 @@
+//! What a verb says, compared with what is stored, so that a change of words is seen.
+
+use super::Ran;
+
+/// What differs from run to run, and what stands for it in a stored text. The first that fits is put in first.
+const CHANGING: [(&str, &str); 12] = [
+    (r"(/[\w.@+-]+)*/\.tmp[\w-]+", "FOLDER"),
+    (r"\[::1\]:\d+|127\.0\.0\.1:\d+|localhost:\d+", "LOOPBACK:PORT"),
+    (r"SHA256:[A-Za-z0-9+/]{43}=?", "SHA256:FINGERPRINT"),
+    (r"ssh-ed25519 AAAA[A-Za-z0-9+/=]+", "ssh-ed25519 PUBLIC-KEY"),
+    (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
+    (r"\b[0-9a-f]{64}\b", "SHA-256"),
+    (r"\b[0-9a-f]{40}\b", "COMMIT"),
+    (r"\b(?:[0-9]+[a-f]|[a-f]+[0-9])[0-9a-f]{5,11}\b", "SHORT"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
+    (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "DATE"),
+    (r"\b\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
+    (r"[ \t]+\n", "\n"),
+];
+
+/// Compares what was said, and the exit status, with what is stored under `name` in `tests/e2e/snapshots`.
+///
+/// What is new or was changed on purpose is stored by running the test with `INSTA_UPDATE=always`.
+#[track_caller]
+pub(crate) fn assert_words(name: &str, ran: &Ran) {
+    insta::with_settings!({filters => CHANGING.to_vec(), snapshot_path => "../e2e/snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+        insta::assert_snapshot!(name, ran.to_string());
+    });
+}
