@@ -12,6 +12,7 @@ pub mod managed_fields;
 pub mod packing;
 pub mod plain_words;
 pub mod pod;
+pub mod promotion;
 pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;

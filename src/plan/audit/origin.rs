@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Evidence;
-use crate::domain::application::{Application, ManagedObject};
-use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::Object;
+use crate::domain::application::{Application, ManagedObject};
+use crate::domain::namespaces::is_brought;
+use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::plan::losses;
 
 /// How a document names an object, whatever the version that it is read in.
@@ -176,6 +177,11 @@ impl<'a> Origin<'a> {
             || OF_EVERY_NAMESPACE.iter().any(|(kind, name)| object.kind() == *kind && object.name() == *name)
     }
 
+    /// Whether what is in a namespace is nobody's work: the cluster came with it, and Git puts nothing into it.
+    pub(super) fn is_left_out(&self, namespace: &str) -> bool {
+        is_brought(namespace) && !self.destinations.contains(namespace)
+    }
+
     /// Whether a controller makes a Secret for something that is in Git.
     pub(super) fn makes_secret(&self, secret: &Object) -> bool {
         self.made.contains(&(secret.namespace().unwrap_or_default().to_owned(), secret.name().to_owned()))
@@ -204,9 +210,4 @@ fn is_marked(object: &Object) -> bool {
         let found = object.label(name).or_else(|| object.annotation(name));
         found.is_some_and(|found| wanted.is_empty() || found == *wanted)
     })
-}
-
-/// Whether a namespace is Kubernetes' own, where the provider of the cluster makes what there is.
-pub(super) fn is_kubernetes_own(namespace: &str) -> bool {
-    namespace.starts_with("kube-")
 }

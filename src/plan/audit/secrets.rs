@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::origin::{Origin, is_kubernetes_own};
+use super::origin::Origin;
 use super::{Concern, Evidence, Finding, Harm};
 use crate::domain::bundle::{Index, IndexEntry, Why};
 use crate::domain::secret::{Secret, SecretName};
@@ -82,7 +82,7 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
         let name = SecretName::new(secret.namespace().unwrap_or_default(), secret.name());
         let is_argocds = name.namespace == ARGOCD_NAMESPACE && (MADE_AT_RUN_TIME.contains(&secret.name()) || secret.name() == ARGOCD_SECRET);
         let comes_back = is_argocds || told.contains(&name) || bundled.contains(&name) || origin.comes_back(secret) || origin.makes_secret(secret);
-        (!comes_back && !is_kubernetes_own(&name.namespace)).then(|| nobody_makes(secret, evidence))
+        (!comes_back && !origin.is_left_out(&name.namespace)).then(|| nobody_makes(secret, evidence))
     }));
     found
 }

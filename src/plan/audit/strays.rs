@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::origin::{Origin, is_kubernetes_own};
+use super::origin::Origin;
 use super::{Concern, Evidence, Finding, Harm};
 use crate::domain::Object;
 use crate::domain::tree::ARGOCD_NAMESPACE;
@@ -81,7 +81,7 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
     for object in evidence.objects.iter().filter(|object| is_counted(object)) {
         let namespace = object.namespace().unwrap_or_default();
         let is_of_the_cluster = namespace.is_empty() && OF_THE_CLUSTER.iter().any(|prefix| object.name().starts_with(prefix));
-        if is_kubernetes_own(namespace) || is_of_the_cluster || origin.comes_back(object) {
+        if origin.is_left_out(namespace) || is_of_the_cluster || origin.comes_back(object) {
             continue;
         }
         match by_hand.get(namespace) {
@@ -97,7 +97,7 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
 
 fn is_by_hand(namespace: &Object, origin: &Origin<'_>) -> bool {
     let name = namespace.name();
-    name != "default" && name != ARGOCD_NAMESPACE && !is_kubernetes_own(name) && !origin.namespaces.contains(name) && !origin.comes_back(namespace)
+    name != "default" && name != ARGOCD_NAMESPACE && !origin.is_left_out(name) && !origin.namespaces.contains(name) && !origin.comes_back(namespace)
 }
 
 fn stray(object: &Object) -> Finding {
