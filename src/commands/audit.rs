@@ -106,11 +106,7 @@ impl Looked {
             Some(index) => format!("{} Secrets, made {}", index.entries.len(), index.made),
             None => "none".to_owned(),
         };
-        vec![
-            ("context", self.facts.context.clone()),
-            ("Git", format!("{} at {}", tree.repository, tree.commit)),
-            ("bundle", bundle),
-        ]
+        vec![("context", self.facts.context.clone()), ("Git", format!("{} at {}", tree.repository, tree.commit)), ("bundle", bundle)]
     }
 
     /// What a person should know beside the findings.
@@ -122,12 +118,15 @@ impl Looked {
         };
         let dirty = self.fleet.clone.dirty.iter().filter(is_counted).count();
         if dirty > 0 {
-            warnings.push(format!("{dirty} files of this cluster are not committed: the cluster is compared with the commit, without them"));
+            warnings
+                .push(format!("{dirty} files of this cluster are not committed: the cluster is compared with the commit, without them"));
         }
         let is_root = |object: &&Object| object.kind() == "Application" && object.name() == tree.root.object.name();
         let root = self.live.applications.iter().find(is_root).and_then(|root| Application::read(root).ok());
-        if let Some(followed) = root.as_ref().and_then(|root| root.revisions().next()).filter(|followed| *followed != tree.commit.as_str()) {
-            warnings.push(format!("the cluster follows {followed}, and this clone is at {}: `git pull`, or push what you have", tree.commit));
+        if let Some(followed) = root.as_ref().and_then(|root| root.revisions().next()).filter(|followed| *followed != tree.commit.as_str())
+        {
+            warnings
+                .push(format!("the cluster follows {followed}, and this clone is at {}: `git pull`, or push what you have", tree.commit));
         }
         if let Some((bundle, trust)) = self.bundle.as_ref().zip(self.live.trust.as_ref()) {
             let drift = drift(bundle, &trust.index);
@@ -135,7 +134,9 @@ impl Looked {
                 warnings.push("the bundle was made of an earlier cluster of this name".to_owned());
             }
             if drift.unknown {
-                warnings.push("whether the Secrets in the bundle are still the same cannot be told: Argo CD's signing key is another one".to_owned());
+                warnings.push(
+                    "whether the Secrets in the bundle are still the same cannot be told: Argo CD's signing key is another one".to_owned(),
+                );
             }
         }
         warnings

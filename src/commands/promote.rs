@@ -48,8 +48,9 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 
 /// What is going to be pushed.
 struct Prepared {
-    tier: Tier,
     promotion: Promotion,
+    /// Where the app is rendered to.
+    rendered: RepositoryPath,
     /// What changes in the rendered files.
     diff: String,
 }
@@ -78,10 +79,16 @@ async fn promotion(arguments: &Arguments, context: &Context) -> Result<()> {
     let copy = copy.ok_or_else(|| Failure::refused(format!("{} has no branch `{base}`", place.url)).because(UNCHANGED))?;
     warn_of_local_changes(&fleet, &copy, base, context).await;
     let Some(prepared) = prepare(arguments, &copy.folder(), context).await? else {
-        return nothing(arguments, "no version of it is pinned for one cluster: what is in its sources is on every cluster that is rendered", context);
+        return nothing(
+            arguments,
+            "no version of it is pinned for one cluster: what is in its sources is on every cluster that is rendered",
+            context,
+        );
     };
     for kept in &prepared.promotion.kept {
-        context.events.warn(format!("{} pins {kept}, and `{}` does not: it is left as it is", prepared.promotion.file, arguments.from), None);
+        context
+            .events
+            .warn(format!("{} pins {kept}, and `{}` does not: it is left as it is", prepared.promotion.file, arguments.from), None);
     }
     if prepared.promotion.changes.is_empty() {
         return nothing(arguments, "the versions are the same already", context);
@@ -101,11 +108,13 @@ async fn promotion(arguments: &Arguments, context: &Context) -> Result<()> {
 /// The declaration of the clone, which must have both clusters.
 fn declared(fleet: &Path, arguments: &Arguments) -> Result<Declaration> {
     if arguments.from == arguments.to {
-        return Err(Failure::usage(format!("`{}` is promoted to itself", arguments.from)).hint("name two clusters: `--from staging --to production`"));
+        return Err(Failure::usage(format!("`{}` is promoted to itself", arguments.from))
+            .hint("name two clusters: `--from staging --to production`"));
     }
     bundle::declared(fleet, &arguments.from)?;
     bundle::declared(fleet, &arguments.to)?.ok_or_else(|| {
-        Failure::usage(format!("`{}` has no gitops.yaml", fleet.display())).hint("name the folder of the fleet repository: `--fleet FOLDER`")
+        Failure::usage(format!("`{}` has no gitops.yaml", fleet.display()))
+            .hint("name the folder of the fleet repository: `--fleet FOLDER`")
     })
 }
 
@@ -144,20 +153,21 @@ async fn prepare(arguments: &Arguments, folder: &Path, context: &Context) -> Res
         .filter_map(|file| Some((file.path.clone(), std::str::from_utf8(&file.content).ok()?)))
         .collect();
     let Some(promotion) = promote(&app, &arguments.from, &arguments.to, &sources)? else { return Ok(None) };
+    let of_cluster = join(&declaration.repository.rendered, arguments.to.as_str())?;
+    let rendered = join(&join(&of_cluster, tier.name())?, &arguments.app)?;
     if promotion.changes.is_empty() {
-        return Ok(Some(Prepared { tier, promotion, diff: String::new() }));
+        return Ok(Some(Prepared { promotion, rendered, diff: String::new() }));
     }
     files::write_file(folder, &promotion.file, promotion.text.as_bytes())?;
     let rendering = render::render(folder, &declaration, std::slice::from_ref(&arguments.to), context).await?;
     let changes = rendering.compare(folder)?;
-    let of_cluster = join(&declaration.repository.rendered, arguments.to.as_str())?;
-    refuse_other_changes(&changes, &join(&join(&of_cluster, tier.name())?, &arguments.app)?, &arguments.to)?;
+    refuse_other_changes(&changes, &rendered, &arguments.to)?;
     if changes.is_empty() {
         let message = format!("nothing changes in `{of_cluster}`: `{}` does not run there, or does not use what changes", arguments.app);
         context.events.warn(message, None);
     }
     changes.apply(folder)?;
-    Ok(Some(Prepared { tier, diff: changes.diff(), promotion }))
+    Ok(Some(Prepared { diff: changes.diff(), promotion, rendered }))
 }
 
 fn join(folder: &RepositoryPath, name: &str) -> Result<RepositoryPath> {
@@ -232,34 +242,23 @@ async fn publish(
 ) -> Result<Published> {
     let author = place.author(context).await?;
     let made = copy.commit(&branch, &author, &proposal.message()).await?;
-    let commit = match there {
+    let (commit, pushed) = match there {
         None => {
             copy.push(&branch).await.map_err(|error| place.no_access(error))?;
-            made
+            (made, true)
         }
-        Some(commit) => {
-            if arguments.branch.is_some() && !copy.is_same_as(&branch).await? {
-                return Err(Failure::refused(format!("{} has a branch `{branch}` already, with something else", place.url))
-                    .because(UNCHANGED)
-                    .hint("name another one, or leave `--branch` out"));
-            }
-            return finish(place, proposal, prepared, branch, commit, false, &arguments.to).await;
+        Some(_) if arguments.branch.is_some() && !copy.is_same_as(&branch).await? => {
+            return Err(Failure::refused(format!("{} has a branch `{branch}` already, with something else", place.url))
+                .because(UNCHANGED)
+                .hint("name another one, or leave `--branch` out"));
         }
+        Some(commit) => (commit, false),
     };
-    finish(place, proposal, prepared, branch, commit, true, &arguments.to).await
+    finish(place, proposal, prepared, Published { branch, commit, pushed, pull_request: None, older: Vec::new() }).await
 }
 
 /// Opens the pull request for a branch that is there, or finds it.
-async fn finish(
-    place: &Place,
-    proposal: &Proposal<'_>,
-    prepared: &Prepared,
-    branch: String,
-    commit: Commit,
-    pushed: bool,
-    to: &ClusterName,
-) -> Result<Published> {
-    let mut published = Published { branch, commit, pushed, pull_request: None, older: Vec::new() };
+async fn finish(place: &Place, proposal: &Proposal<'_>, prepared: &Prepared, mut published: Published) -> Result<Published> {
     let Some(pull_requests) = &place.pull_requests else { return Ok(published) };
     let open = pull_requests.open_pull_requests(&place.base).await?;
     let is_other = |request: &PullRequest| request.head.starts_with(&proposal.branches()) && request.head != published.branch;
@@ -269,7 +268,7 @@ async fn finish(
         None => {
             let new = NewPullRequest {
                 title: proposal.title(),
-                body: proposal.body(&format!("{}/{to}/{}/{}", place.rendered, prepared.tier.name(), proposal.app), &prepared.diff),
+                body: proposal.body(prepared.rendered.as_str(), &prepared.diff),
                 head: published.branch.clone(),
                 base: place.base.clone(),
             };
@@ -277,7 +276,10 @@ async fn finish(
                 Failure::from(error)
                     .because(format!("the branch `{}` is at {}, and has no pull request", published.branch, place.url))
                     .hint("run the same command again: it finds the branch; or open the pull request by hand")
-                    .hint(format!("if it was merged before: remove it (git push origin --delete {}), then run the same command again", published.branch))
+                    .hint(format!(
+                        "if it was merged before: remove it (git push origin --delete {}), then run the same command again",
+                        published.branch
+                    ))
             })?;
             Some(opened)
         }
@@ -288,7 +290,8 @@ async fn finish(
 fn nothing(arguments: &Arguments, why: &str, context: &Context) -> Result<()> {
     let Arguments { app, from, to, .. } = arguments;
     context.events.send(Event::Fact { name: "result", text: format!("nothing to promote: {why}") });
-    let result = serde_json::json!({"app": app, "from": from, "to": to, "changes": [], "branch": null, "pullRequest": null, "because": why});
+    let result =
+        serde_json::json!({"app": app, "from": from, "to": to, "changes": [], "branch": null, "pullRequest": null, "because": why});
     context.events.send(Event::Finished { result });
     Ok(())
 }
@@ -298,7 +301,8 @@ fn end(arguments: &Arguments, place: &Place, prepared: &Prepared, published: &Pu
     let Published { branch, commit, pushed, pull_request, older } = published;
     let mut about = vec![("branch", format!("{branch}, {}", if *pushed { "pushed" } else { "there already" }))];
     about.extend(pull_request.iter().map(|request| ("pull request", request.url.clone())));
-    about.extend(older.iter().map(|request| ("older", format!("{}: of other versions; close it if this one takes its place", request.url))));
+    about
+        .extend(older.iter().map(|request| ("older", format!("{}: of other versions; close it if this one takes its place", request.url))));
     let next = match pull_request {
         Some(_) => vec![(format!("gitops-bootstrap status {to}"), format!("once it is reviewed and merged into `{}`", place.base))],
         None => vec![(format!("git fetch origin {branch} && git log -p FETCH_HEAD -1"), "look at it, and open a pull request".to_owned())],

@@ -79,7 +79,8 @@ pub fn promote(folder: &RepositoryPath, from: &ClusterName, to: &ClusterName, so
         text = edit::set(&text, &target, pin)?;
         changes.push(Change { what: pin.name(), before: before.map(|before| before.value.clone()), after: pin.value.clone() });
     }
-    let kept = there.iter().filter(|pin| !found.iter().any(|other| other.path == pin.path)).map(|pin| format!("{} ({})", pin.name(), pin.value));
+    let kept =
+        there.iter().filter(|pin| !found.iter().any(|other| other.path == pin.path)).map(|pin| format!("{} ({})", pin.name(), pin.value));
     Ok(Some(Promotion { kept: kept.collect(), file: target, text, changes }))
 }
 
@@ -149,14 +150,15 @@ mod tests {
     #[test]
     fn versions_in_values_are_copied_and_everything_else_stays_byte_for_byte() {
         let staging = "image: {tag: v2.0.0}\nreplicas: 1\nsidecar:\n  imageTag: '1.10'  # the newest\ndb:\n  version: 16\n";
-        let production =
-            "# Production.\nreplicas:   3   # three zones\nimage: {tag: \"v1.9.9\", pull: Always} # keep\nsidecar:\n    imageTag:  1.9 # old\n\n# The end.\n";
-        let promotion = promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", staging), ("values.production.yaml", production)]).unwrap().unwrap();
+        let production = "# Production.\nreplicas:   3   # three zones\nimage: {tag: \"v1.9.9\", pull: Always} # keep\nsidecar:\n    imageTag:  1.9 # old\n\n# The end.\n";
+        let promotion =
+            promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", staging), ("values.production.yaml", production)]).unwrap().unwrap();
         assert_eq!(
             promotion.text,
             "# Production.\nreplicas:   3   # three zones\nimage: {tag: v2.0.0, pull: Always} # keep\nsidecar:\n    imageTag:  '1.10' # old\ndb:\n  version: 16\n\n# The end.\n"
         );
-        let changes: Vec<_> = promotion.changes.iter().map(|change| (change.what.as_str(), change.before.as_deref(), change.after.as_str())).collect();
+        let changes: Vec<_> =
+            promotion.changes.iter().map(|change| (change.what.as_str(), change.before.as_deref(), change.after.as_str())).collect();
         assert_eq!(
             changes,
             [("image.tag", Some("v1.9.9"), "v2.0.0"), ("sidecar.imageTag", Some("1.9"), "1.10"), ("db.version", None, "16")]
@@ -181,14 +183,18 @@ mod tests {
     #[test]
     fn a_cluster_without_values_of_its_own_gets_a_file() {
         let staging = "image:\n  tag: v2\n";
-        assert_eq!(text_of(&[("Chart.yaml", CHART), ("values.staging.yaml", staging)]), "# What differs on production.\nimage:\n  tag: v2\n");
+        assert_eq!(
+            text_of(&[("Chart.yaml", CHART), ("values.staging.yaml", staging)]),
+            "# What differs on production.\nimage:\n  tag: v2\n"
+        );
     }
 
     #[test]
     fn what_is_the_same_is_no_change_and_what_only_the_target_has_stays() {
         let staging = "image:\n  tag: v2\n";
         let production = "image:\n  tag: 'v2'\nsidecar: {tag: v7}\n";
-        let promotion = promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", staging), ("values.production.yaml", production)]).unwrap().unwrap();
+        let promotion =
+            promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", staging), ("values.production.yaml", production)]).unwrap().unwrap();
         assert_eq!((promotion.text.as_str(), promotion.changes.len()), (production, 0));
         assert_eq!(promotion.kept, ["sidecar.tag (v7)"]);
     }
@@ -203,11 +209,13 @@ mod tests {
     fn what_cannot_be_promoted_whole_is_refused() {
         let overlay = |pin: &str| format!("images:\n- name: web\n  {pin}\n");
         let (staging, production) = (overlay("newTag: v2"), overlay("digest: sha256:aa"));
-        let refused = promoted(&[("overlays/staging/kustomization.yaml", &staging), ("overlays/production/kustomization.yaml", &production)]);
+        let refused =
+            promoted(&[("overlays/staging/kustomization.yaml", &staging), ("overlays/production/kustomization.yaml", &production)]);
         assert!(refused.unwrap_err().to_string().contains("pins `images[web].digest`"));
         let missing = promoted(&[("overlays/staging/kustomization.yaml", &staging)]).unwrap_err();
         assert!(missing.to_string().contains("overlays/production` has no `kustomization.yaml`"), "{missing}");
-        let flow = promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", "image: {tag: v2}\n"), ("values.production.yaml", "image: {}\n")]);
+        let flow =
+            promoted(&[("Chart.yaml", CHART), ("values.staging.yaml", "image: {tag: v2}\n"), ("values.production.yaml", "image: {}\n")]);
         assert!(flow.unwrap_err().to_string().contains("by hand"));
     }
 }

@@ -1,7 +1,7 @@
 //! What `audit` found, as people see it: by harm, and what has one reason together.
 
-use super::text::{Line, Look, Paint, count};
 use super::step;
+use super::text::{Line, Look, Paint, count};
 use crate::plan::audit::{Audit, Finding, Harm};
 
 /// How many objects that have one reason are named before the rest is counted.
@@ -41,7 +41,12 @@ pub(super) fn audit(audited: &Audited<'_>, look: Look) -> Vec<Line> {
     lines.push(Line::new());
     if findings.is_empty() {
         let mark = look.either("✔ ", "+ ");
-        lines.push(Line::new().with(Paint::Good, mark).with(Paint::Strong, "Git and the bundle bring back everything that was looked at").hanging(2));
+        lines.push(
+            Line::new()
+                .with(Paint::Good, mark)
+                .with(Paint::Strong, "Git and the bundle bring back everything that was looked at")
+                .hanging(2),
+        );
     }
     if !allowed.is_empty() {
         let text = format!("{} may be lost, as the objects themselves say", count(allowed.len(), "more thing"));

@@ -92,7 +92,8 @@ impl<'a> BranchCopy<'a> {
         let git_folder = self.folder().join(".git");
         let fetch = |program: Program<'static>| {
             let program = program.args(["--git-dir".as_ref(), git_folder.as_os_str()]);
-            let program = program.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth", "1", "--", self.url.as_str(), &refspec]);
+            let program =
+                program.args(["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--depth", "1", "--", self.url.as_str(), &refspec]);
             program.within(FETCH_LIMIT)
         };
         let fetched = match self.access {

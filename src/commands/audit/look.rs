@@ -97,9 +97,12 @@ impl Live {
     async fn kinds(&mut self, cluster: &dyn Cluster) -> Result<Vec<Resource>> {
         let kinds = match cluster.namespaced_kinds().await {
             Ok(kinds) => kinds,
-            Err(error @ (ClusterError::Unauthorized(_) | ClusterError::Untrusted { .. } | ClusterError::Kubeconfig(_))) => return Err(error.into()),
+            Err(error @ (ClusterError::Unauthorized(_) | ClusterError::Untrusted { .. } | ClusterError::Kubeconfig(_))) => {
+                return Err(error.into());
+            }
             Err(error) => {
-                self.warnings.push(format!("the server does not tell which kinds it serves, so only the usual ones are looked at: {error}"));
+                self.warnings
+                    .push(format!("the server does not tell which kinds it serves, so only the usual ones are looked at: {error}"));
                 USUAL.iter().map(|(version, kind)| Resource::new(version, kind)).collect()
             }
         };
@@ -135,12 +138,12 @@ impl Live {
             match listed {
                 Ok(listed) => objects.extend(listed),
                 Err(ClusterError::NotServed(_)) => {}
-                Err(ClusterError::Forbidden(why)) => self.unseen.push(Unseen { resource: kind.clone(), why }),
+                Err(ClusterError::Forbidden(why)) => self.unseen.push(Unseen { resource: kind, why }),
                 Err(error) => return Err(error.into()),
             }
             done += 1;
             if let Some(events) = events {
-                events.send(Event::Work { message: format!("looked at {}", kind.kind), done, total });
+                events.send(Event::Work { message: "looking at the cluster".to_owned(), done, total });
             }
         }
         Ok(objects)

@@ -11,7 +11,7 @@ use crate::adapters::token::{self, TokenSources};
 use crate::cli::Target;
 use crate::cli::promote::Arguments;
 use crate::commands::{Context, connect};
-use crate::domain::{Declaration, HostKeys, RepositoryPath, RepositoryUrl};
+use crate::domain::{Declaration, HostKeys, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::ports::git::GitError;
@@ -26,8 +26,6 @@ pub(super) struct Place {
     pub(super) url: RepositoryUrl,
     /// The branch that the clusters follow.
     pub(super) base: String,
-    /// The folder of the rendered files.
-    pub(super) rendered: RepositoryPath,
     /// The branches to which nothing is pushed past a review.
     pub(super) followed: Vec<String>,
     /// Its pull requests; none if none is to be opened.
@@ -56,7 +54,6 @@ impl Place {
         let mut place = Self {
             url: stand_in.unwrap_or_else(|| repository.url.clone()),
             base: repository.branch.clone(),
-            rendered: repository.rendered.clone(),
             followed: vec![repository.branch.clone()],
             pull_requests: None,
             sandbox: state.as_ref().map(access_of).transpose()?,
@@ -97,7 +94,9 @@ impl Place {
     pub(super) async fn author(&self, context: &Context) -> Result<Author> {
         match person(&context.environment.variables).await? {
             Some(author) => Ok(author),
-            None if self.is_in_sandbox() => Ok(Author { name: "gitops-bootstrap".to_owned(), email: "gitops-bootstrap@localhost".to_owned() }),
+            None if self.is_in_sandbox() => {
+                Ok(Author { name: "gitops-bootstrap".to_owned(), email: "gitops-bootstrap@localhost".to_owned() })
+            }
             None => Err(Failure::usage("git does not know who commits")
                 .because("`user.name` and `user.email` are not set")
                 .because(UNCHANGED)
@@ -109,7 +108,8 @@ impl Place {
     pub(super) fn no_access(&self, error: GitError) -> Failure {
         match &error {
             GitError::Denied(_) | GitError::NotFound(_) => {
-                let failure = Failure::new(Kind::Denied, format!("git does not get into {} with your own access", self.url)).because(&error);
+                let failure =
+                    Failure::new(Kind::Denied, format!("git does not get into {} with your own access", self.url)).because(&error);
                 let failure = failure.because(UNCHANGED).hint(format!("see what it says: git ls-remote {}", self.url));
                 failure.hint("if it is on the forge of a sandbox on this machine: `--sandbox`")
             }

@@ -47,7 +47,13 @@ fn by_hand(live: &Object, origin: &Origin<'_>) -> Finding {
             number => (Harm::LostWorkload, format!(", and with it the {number} objects that it manages")),
         },
     };
-    Finding::about(harm, Concern::ApplicationByHand, live, format!("was made by hand and is not in Git{and}"), "put it into the fleet repository")
+    Finding::about(
+        harm,
+        Concern::ApplicationByHand,
+        live,
+        format!("was made by hand and is not in Git{and}"),
+        "put it into the fleet repository",
+    )
 }
 
 /// How a live object differs from the one in Git that self-heal keeps: what was added to it beside what Git says stays for ever.
@@ -161,7 +167,8 @@ mod tests {
 
     #[test]
     fn what_was_added_beside_gits_fields_is_found_and_what_is_empty_is_nothing() {
-        let declared = json!({"source": {"targetRevision": "main", "path": "a"}, "syncPolicy": {"automated": {"prune": true, "selfHeal": false}}});
+        let declared =
+            json!({"source": {"targetRevision": "main", "path": "a"}, "syncPolicy": {"automated": {"prune": true, "selfHeal": false}}});
         let live = json!({
             "source": {"targetRevision": "v2", "path": "a", "helm": {"parameters": [{"name": "image.tag", "value": "secret"}]}},
             "syncPolicy": {"automated": {"prune": true}, "syncOptions": []}, "info": null,
@@ -172,14 +179,17 @@ mod tests {
 
     #[test]
     fn a_field_that_was_taken_out_of_the_live_object_is_found() {
-        let declared = json!({"syncPolicy": {"automated": {"prune": true}}});
-        assert_eq!(paths(&declared, &json!({"syncPolicy": {}})), [".spec.syncPolicy"]);
+        let declared = json!({"project": "a", "syncPolicy": {"automated": {"prune": true}}});
+        assert_eq!(paths(&declared, &json!({"project": "a", "syncPolicy": {}})), [".spec.syncPolicy"]);
     }
 
     #[test]
     fn tokens_of_a_projects_roles_are_counted_and_are_no_override() {
         let project = |roles: Value| {
-            Object::new(json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"}, "spec": {"roles": roles}})).unwrap()
+            Object::new(
+                json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": "p"}, "spec": {"roles": roles}}),
+            )
+            .unwrap()
         };
         let declared = project(json!([{"name": "ci"}]));
         let live = project(json!([{"name": "ci", "jwtTokens": [{"iat": 1}, {"iat": 2}]}]));

@@ -189,7 +189,9 @@ impl<'a> Origin<'a> {
 
     /// The data that Git has for an object in Argo CD's namespace.
     pub(super) fn declared_data(&self, kind: &str, name: &str) -> Option<&'a Value> {
-        let is = |object: &Object| object.kind() == kind && object.name() == name && object.namespace().is_none_or(|namespace| namespace == ARGOCD_NAMESPACE);
+        let is = |object: &Object| {
+            object.kind() == kind && object.name() == name && object.namespace().is_none_or(|namespace| namespace == ARGOCD_NAMESPACE)
+        };
         let declared = self.evidence.declared.iter().map(|rendered| &rendered.object).find(|object| is(object))?;
         declared.at("/data").or_else(|| declared.at("/stringData"))
     }

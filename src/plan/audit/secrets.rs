@@ -78,12 +78,16 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
     }
     let bundled: BTreeSet<SecretName> = evidence.bundle.into_iter().flat_map(|bundle| &bundle.entries).map(name_of).collect();
     found.extend(evidence.argocd_secret.iter().flat_map(|keys| argocd_secret(keys, evidence.bundle, origin)));
-    found.extend(evidence.objects.iter().filter(|object| object.kind() == "Secret" && object.resource().group().is_empty()).filter_map(|secret| {
-        let name = SecretName::new(secret.namespace().unwrap_or_default(), secret.name());
-        let is_argocds = name.namespace == ARGOCD_NAMESPACE && (MADE_AT_RUN_TIME.contains(&secret.name()) || secret.name() == ARGOCD_SECRET);
-        let comes_back = is_argocds || told.contains(&name) || bundled.contains(&name) || origin.comes_back(secret) || origin.makes_secret(secret);
-        (!comes_back && !origin.is_left_out(&name.namespace)).then(|| nobody_makes(secret, evidence))
-    }));
+    found.extend(evidence.objects.iter().filter(|object| object.kind() == "Secret" && object.resource().group().is_empty()).filter_map(
+        |secret| {
+            let name = SecretName::new(secret.namespace().unwrap_or_default(), secret.name());
+            let is_argocds =
+                name.namespace == ARGOCD_NAMESPACE && (MADE_AT_RUN_TIME.contains(&secret.name()) || secret.name() == ARGOCD_SECRET);
+            let comes_back =
+                is_argocds || told.contains(&name) || bundled.contains(&name) || origin.comes_back(secret) || origin.makes_secret(secret);
+            (!comes_back && !origin.is_left_out(&name.namespace)).then(|| nobody_makes(secret, evidence))
+        },
+    ));
     found
 }
 
@@ -105,8 +109,12 @@ fn not_in_bundle(evidence: &Evidence<'_>, trust: &Trust, drift: Option<&Drift>, 
     let pack = format!("pack, and commit what it writes: gitops-bootstrap pack {}", evidence.tree.cluster);
     let is_changed = |name: &SecretName| drift.is_some_and(|drift| drift.changed.contains(name));
     let is_missing = |name: &SecretName| drift.is_none_or(|drift| drift.missing.contains(name));
-    let live: BTreeMap<SecretName, &Object> =
-        evidence.objects.iter().filter(|object| object.kind() == "Secret").map(|secret| (SecretName::new(secret.namespace().unwrap_or_default(), secret.name()), secret)).collect();
+    let live: BTreeMap<SecretName, &Object> = evidence
+        .objects
+        .iter()
+        .filter(|object| object.kind() == "Secret")
+        .map(|secret| (SecretName::new(secret.namespace().unwrap_or_default(), secret.name()), secret))
+        .collect();
     let finding = |name: &SecretName, harm, concern, why: &str| match live.get(name) {
         Some(secret) => Finding::about(harm, concern, secret, why, pack.as_str()),
         None => Finding::new(harm, concern, name.reference().to_string(), why, pack.as_str()),
@@ -121,7 +129,8 @@ fn not_in_bundle(evidence: &Evidence<'_>, trust: &Trust, drift: Option<&Drift>, 
                 let from_git = live.get(&name).is_some_and(|secret| origin.comes_back(secret)) && why != Why::ArgoCd;
                 (!from_git).then(|| finding(&name, harm, Concern::NotInBundle, &format!("{what}, and is neither in Git nor in the bundle")))
             } else {
-                is_changed(&name).then(|| finding(&name, harm, Concern::BundleOutOfDate, &format!("{what}, and the bundle has it otherwise")))
+                is_changed(&name)
+                    .then(|| finding(&name, harm, Concern::BundleOutOfDate, &format!("{what}, and the bundle has it otherwise")))
             }
         })
         .collect()
@@ -145,7 +154,8 @@ const fn meaning(why: Why) -> (Harm, &'static str) {
 
 /// What somebody put into Argo CD's own Secret: tokens, passwords, webhooks.
 fn argocd_secret(found: &ArgoCdKeys, bundle: Option<&Index>, origin: &Origin<'_>) -> Vec<Finding> {
-    let entry = bundle.and_then(|bundle| bundle.entries.iter().find(|entry| entry.namespace == ARGOCD_NAMESPACE && entry.name == ARGOCD_SECRET));
+    let entry =
+        bundle.and_then(|bundle| bundle.entries.iter().find(|entry| entry.namespace == ARGOCD_NAMESPACE && entry.name == ARGOCD_SECRET));
     let declared = origin.declared_data("Secret", ARGOCD_SECRET);
     let is_kept = |key: &str| {
         entry.is_some_and(|entry| entry.keys.iter().any(|kept| kept == key)) || declared.is_some_and(|declared| declared.get(key).is_some())

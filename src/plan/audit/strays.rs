@@ -74,8 +74,12 @@ fn is_counted(object: &Object) -> bool {
 
 /// What nothing makes. What is in a namespace that nothing makes is told of with it.
 pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding> {
-    let by_hand: BTreeMap<&str, &Object> =
-        evidence.namespaces.iter().filter(|namespace| is_by_hand(namespace, origin)).map(|namespace| (namespace.name(), namespace)).collect();
+    let by_hand: BTreeMap<&str, &Object> = evidence
+        .namespaces
+        .iter()
+        .filter(|namespace| is_by_hand(namespace, origin))
+        .map(|namespace| (namespace.name(), namespace))
+        .collect();
     let mut inside: BTreeMap<&str, BTreeMap<&str, usize>> = BTreeMap::new();
     let mut found = Vec::new();
     for object in evidence.objects.iter().filter(|object| is_counted(object)) {
@@ -97,7 +101,11 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
 
 fn is_by_hand(namespace: &Object, origin: &Origin<'_>) -> bool {
     let name = namespace.name();
-    name != "default" && name != ARGOCD_NAMESPACE && !origin.is_left_out(name) && !origin.namespaces.contains(name) && !origin.comes_back(namespace)
+    name != "default"
+        && name != ARGOCD_NAMESPACE
+        && !origin.is_left_out(name)
+        && !origin.namespaces.contains(name)
+        && !origin.comes_back(namespace)
 }
 
 fn stray(object: &Object) -> Finding {
@@ -122,6 +130,10 @@ fn namespace(namespace: &Object, inside: Option<&BTreeMap<&str, usize>>, origin:
             (Harm::LostWorkload, format!("was made by hand, with all that is in it and nothing makes: {}", kinds.join(", ")))
         }
     };
-    let hint = if is_needed { "declare it, or give the Application `CreateNamespace=true`" } else { "put it into the fleet repository, or delete it" };
+    let hint = if is_needed {
+        "declare it, or give the Application `CreateNamespace=true`"
+    } else {
+        "put it into the fleet repository, or delete it"
+    };
     Finding::about(harm, Concern::NamespaceByHand, namespace, why, hint)
 }

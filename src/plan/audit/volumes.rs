@@ -80,7 +80,8 @@ fn is_of_velero(schedule: &Object, claim: &Object) -> bool {
     let fails = matches!(schedule.text("/status/phase"), Some("FailedValidation"));
     let labels = schedule.at("/spec/template/labelSelector/matchLabels").and_then(Value::as_object);
     let is_selected = labels.into_iter().flatten().all(|(name, value)| claim.label(name) == value.as_str());
-    let takes_volumes = schedule.at("/spec/template/snapshotVolumes") != Some(&Value::Bool(false)) || is_set(schedule, "/spec/template/defaultVolumesToFsBackup");
+    let takes_volumes = schedule.at("/spec/template/snapshotVolumes") != Some(&Value::Bool(false))
+        || is_set(schedule, "/spec/template/defaultVolumesToFsBackup");
     !fails
         && !is_set(schedule, "/spec/paused")
         && takes_volumes

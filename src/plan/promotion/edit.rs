@@ -15,7 +15,8 @@ pub(super) fn set(text: &str, file: &RepositoryPath, pin: &Pin) -> Result<String
         None => format!("{}{}", with_newline(text), lines(&pin.path, &pin.token, 0)),
         Some(document) => within(text, file, document, pin)?,
     };
-    let value = |text: &str| Ok::<_, Failure>(parse_documents(text, file.as_str())?.into_iter().next().map_or(Value::Null, |first| first.value));
+    let value =
+        |text: &str| Ok::<_, Failure>(parse_documents(text, file.as_str())?.into_iter().next().map_or(Value::Null, |first| first.value));
     let mut wanted = value(text)?;
     let scalar = value(&format!("a: {}\n", pin.token))?["a"].take();
     put(&mut wanted, &pin.path, scalar);

@@ -71,7 +71,8 @@ impl Proposal<'_> {
     /// The text of the pull request, in Markdown, with what changes in the rendered files.
     pub fn body(&self, rendered: &str, diff: &str) -> String {
         let Self { app, from, to, changes } = self;
-        let mut body = format!("`{app}` on `{to}` gets the versions that it has on `{from}`.\n\n| what | before | after |\n|---|---|---|\n");
+        let mut body =
+            format!("`{app}` on `{to}` gets the versions that it has on `{from}`.\n\n| what | before | after |\n|---|---|---|\n");
         for change in *changes {
             let before = change.before.as_deref().map_or_else(|| "not pinned".to_owned(), code);
             let _ = writeln!(body, "| {} | {before} | {} |", code(&change.what), code(&change.after));
@@ -139,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_same_versions_have_the_same_branch_and_others_another() {
-        let branch = |before, after| with(&[change(before, after)], Proposal::branch);
+        let branch = |before, after| with(&[change(before, after)], |proposal| proposal.branch());
         assert_eq!(branch(Some("v1"), "v2"), branch(Some("v1"), "v2"));
         assert_ne!(branch(Some("v1"), "v2"), branch(Some("v1"), "v3"));
         assert_ne!(branch(Some("v1"), "v2"), branch(None, "v2"));
@@ -176,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_title_that_would_be_long_names_no_version() {
-        let title = |after: &str| with(&[change(None, after)], Proposal::title);
+        let title = |after: &str| with(&[change(None, after)], |proposal| proposal.title());
         assert_eq!(title("v2"), "shop: v2 on production, as on staging");
         assert_eq!(title(&"a".repeat(80)), "shop: the versions of staging on production");
     }
