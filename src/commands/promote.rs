@@ -53,6 +53,8 @@ struct Prepared {
     rendered: RepositoryPath,
     /// What changes in the rendered files.
     diff: String,
+    /// How many of them change.
+    files: usize,
 }
 
 /// What has been done at the forge.
@@ -156,7 +158,7 @@ async fn prepare(arguments: &Arguments, folder: &Path, context: &Context) -> Res
     let of_cluster = join(&declaration.repository.rendered, arguments.to.as_str())?;
     let rendered = join(&join(&of_cluster, tier.name())?, &arguments.app)?;
     if promotion.changes.is_empty() {
-        return Ok(Some(Prepared { promotion, rendered, diff: String::new() }));
+        return Ok(Some(Prepared { promotion, rendered, diff: String::new(), files: 0 }));
     }
     files::write_file(folder, &promotion.file, promotion.text.as_bytes())?;
     let rendering = render::render(folder, &declaration, std::slice::from_ref(&arguments.to), context).await?;
@@ -167,7 +169,7 @@ async fn prepare(arguments: &Arguments, folder: &Path, context: &Context) -> Res
         context.events.warn(message, None);
     }
     changes.apply(folder)?;
-    Ok(Some(Prepared { diff: changes.diff(), promotion, rendered }))
+    Ok(Some(Prepared { diff: changes.diff(), files: changes.paths().count(), promotion, rendered }))
 }
 
 fn join(folder: &RepositoryPath, name: &str) -> Result<RepositoryPath> {
@@ -216,6 +218,8 @@ fn tell(prepared: &Prepared, context: &Context) {
         context.events.send(Event::Fact { name: "version", text: change.line() });
     }
     context.events.send(Event::Fact { name: "written to", text: prepared.promotion.file.to_string() });
+    let files = if prepared.files == 1 { "1 file changes".to_owned() } else { format!("{} files change", prepared.files) };
+    context.events.send(Event::Fact { name: "rendered", text: format!("{files} in {}", prepared.rendered) });
 }
 
 /// Asks whether the branch may be pushed: on a terminal, for a repository that is not a sandbox's.

@@ -4,6 +4,8 @@ mod argocd;
 mod origin;
 mod secrets;
 mod strays;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -255,38 +257,4 @@ fn not_looked_at(unseen: &Unseen) -> Finding {
     };
     let hint = "let the account list them: docs/audit.md has the rights that an audit needs";
     Finding::new(harm, Concern::NotLookedAt, name, format!("could not be looked at: {}", unseen.why), hint)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finding(harm: Harm) -> Finding {
-        Finding::new(harm, Concern::ObjectByHand, "ConfigMap shop/prices", "why", "hint")
-    }
-
-    fn audit_of(findings: &[(Harm, usize)]) -> Audit {
-        let findings = findings.iter().flat_map(|(harm, count)| vec![finding(*harm); *count]).collect();
-        Audit { findings, allowed: Vec::new() }
-    }
-
-    #[test]
-    fn a_cluster_that_is_all_in_git_scores_100_and_one_that_lacks_everything_0() {
-        assert_eq!(audit_of(&[]).score(), 100);
-        assert_eq!(audit_of(&Harm::ALL.map(|harm| (harm, 1000))).score(), 0);
-    }
-
-    #[test]
-    fn each_finding_costs_its_weight_and_many_small_ones_never_outweigh_the_large() {
-        assert_eq!(audit_of(&[(Harm::LostData, 1), (Harm::LostSetting, 3)]).score(), 87);
-        assert_eq!(audit_of(&[(Harm::LostSetting, 10_000)]).score(), 90);
-    }
-
-    #[test]
-    fn without_a_minimum_only_lost_data_closes_the_gate() {
-        let access = audit_of(&[(Harm::LostAccess, 6)]);
-        assert!(access.passes(None) && access.passes(Some(70)) && !access.passes(Some(71)));
-        let data = audit_of(&[(Harm::LostData, 1)]);
-        assert!(!data.passes(None) && data.passes(Some(90)));
-    }
 }

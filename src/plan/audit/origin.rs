@@ -112,6 +112,11 @@ impl<'a> Origin<'a> {
                 origin.namespaces.insert(object.name().to_owned());
             }
         }
+        for object in evidence.declared.iter().map(|rendered| &rendered.object) {
+            if let Ok(application) = Application::read(object) {
+                origin.note_destination(object, &application);
+            }
+        }
         origin.follow_applications();
         origin
     }
@@ -144,14 +149,20 @@ impl<'a> Origin<'a> {
                 continue;
             }
             self.brought_back.extend(objects.map(Key::managed));
-            let destination = &application.spec.destination.namespace;
-            if application.is_in_cluster() && !destination.is_empty() {
-                self.destinations.insert(destination.clone());
-                let options = object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array).into_iter().flatten();
-                if options.filter_map(Value::as_str).any(|option| option == "CreateNamespace=true") {
-                    self.namespaces.insert(destination.clone());
-                }
-            }
+            self.note_destination(object, application);
+        }
+    }
+
+    /// Notes the namespace that an Application of Git puts its objects into, and whether it has Argo CD make it.
+    fn note_destination(&mut self, object: &Object, application: &Application) {
+        let destination = &application.spec.destination.namespace;
+        if !application.is_in_cluster() || destination.is_empty() {
+            return;
+        }
+        self.destinations.insert(destination.clone());
+        let options = object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array).into_iter().flatten();
+        if options.filter_map(Value::as_str).any(|option| option == "CreateNamespace=true") {
+            self.namespaces.insert(destination.clone());
         }
     }
 
