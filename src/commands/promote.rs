@@ -42,7 +42,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
                 .hint("run the same command again: what was pushed is found; `--timeout` gives it longer"))
         }),
         // What was pushed is a branch of its own that nothing follows, and is found by the next run.
-        () = context.cancel.cancelled() => Err(interrupted()),
+        () = context.cancel.cancelled() => Err(with_way_on(interrupted(), context)),
     }
 }
 

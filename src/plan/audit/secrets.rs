@@ -77,7 +77,7 @@ pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding>
         found.extend(not_in_bundle(evidence, trust, drift.as_ref(), origin));
     }
     let bundled: BTreeSet<SecretName> = evidence.bundle.into_iter().flat_map(|bundle| &bundle.entries).map(name_of).collect();
-    found.extend(evidence.argocd_secret.iter().flat_map(|keys| argocd_secret(keys, evidence.bundle, origin)));
+    found.extend(evidence.argocd_secret.iter().flat_map(|keys| argocd_secret(keys, evidence, origin)));
     found.extend(evidence.objects.iter().filter(|object| object.kind() == "Secret" && object.resource().group().is_empty()).filter_map(
         |secret| {
             let name = SecretName::new(secret.namespace().unwrap_or_default(), secret.name());
@@ -153,7 +153,8 @@ const fn meaning(why: Why) -> (Harm, &'static str) {
 }
 
 /// What somebody put into Argo CD's own Secret: tokens, passwords, webhooks.
-fn argocd_secret(found: &ArgoCdKeys, bundle: Option<&Index>, origin: &Origin<'_>) -> Vec<Finding> {
+fn argocd_secret(found: &ArgoCdKeys, evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding> {
+    let bundle = evidence.bundle;
     let entry =
         bundle.and_then(|bundle| bundle.entries.iter().find(|entry| entry.namespace == ARGOCD_NAMESPACE && entry.name == ARGOCD_SECRET));
     let declared = origin.declared_data("Secret", ARGOCD_SECRET);
@@ -161,28 +162,29 @@ fn argocd_secret(found: &ArgoCdKeys, bundle: Option<&Index>, origin: &Origin<'_>
         entry.is_some_and(|entry| entry.keys.iter().any(|kept| kept == key)) || declared.is_some_and(|declared| declared.get(key).is_some())
     };
     let object = ObjectRef::namespaced("v1", "Secret", ARGOCD_NAMESPACE, ARGOCD_SECRET).to_string();
-    let finding = |harm, concern, why: String, hint: &str| Finding::new(harm, concern, object.as_str(), why, hint);
+    let pack = format!("pack, and commit what it writes: gitops-bootstrap pack {}", evidence.tree.cluster);
+    let finding = |harm, concern, why: String, or: &str| Finding::new(harm, concern, object.as_str(), why, format!("{pack}; or {or}"));
     let mut findings = Vec::new();
     for (account, number) in &found.tokens {
         let key = if account == "admin" { "admin.tokens".to_owned() } else { format!("accounts.{account}.tokens") };
         if !is_kept(&key) {
             let tokens = if *number == 1 { "1 API token".to_owned() } else { format!("{number} API tokens") };
             let why = format!("{tokens} of the account `{account}` will not be taken any more");
-            findings.push(finding(Harm::LostAccess, Concern::ApiToken, why, "pack, or be ready to make new ones where they are used"));
+            findings.push(finding(Harm::LostAccess, Concern::ApiToken, why, "be ready to make new ones where they are used"));
         }
     }
     for key in found.keys.iter().filter(|key| !MADE_BY_ARGOCD.contains(&key.as_str()) && !is_kept(key)) {
         if let Some(account) = account_of(key, "password").or_else(|| account_of(key, "passwordMtime")) {
             if key.ends_with(".password") {
                 let why = format!("the password of the account `{account}` is nowhere else");
-                findings.push(finding(Harm::LostAccess, Concern::LocalAccount, why, "pack, or let the account in by single sign-on"));
+                findings.push(finding(Harm::LostAccess, Concern::LocalAccount, why, "let the account in by single sign-on"));
             }
         } else if key.starts_with("webhook.") {
             let why = format!("`{key}` is nowhere else: the forge's webhook will not be believed any more");
-            findings.push(finding(Harm::LostSetting, Concern::Webhook, why, "pack, or make the webhook again after a recovery"));
+            findings.push(finding(Harm::LostSetting, Concern::Webhook, why, "make the webhook again after a recovery"));
         } else {
             let why = format!("`{key}` was put there by hand and is nowhere else");
-            findings.push(finding(Harm::LostAccess, Concern::ArgoCdSecret, why, "pack, or move it into a Secret that Git has sealed"));
+            findings.push(finding(Harm::LostAccess, Concern::ArgoCdSecret, why, "move it into a Secret that Git has sealed"));
         }
     }
     findings
