@@ -2,6 +2,7 @@
 //!
 //! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
 
+mod audit;
 mod bars;
 mod drill;
 mod ending;
@@ -32,6 +33,7 @@ use crate::error::Failure;
 use crate::event::Reporter;
 use crate::settings::Environment;
 
+pub use audit::Audited;
 pub use ending::Ending;
 pub use json::LONGEST_STRING;
 pub use status::Screen;
@@ -203,6 +205,11 @@ pub fn recovered(recovery: &crate::plan::recovery::Recovery, files: &[std::path:
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);
+}
+
+/// Writes what `audit` found to standard output, for people.
+pub fn audit(audited: &Audited<'_>, style: &Style) {
+    show(&audit::audit(audited, style.stdout), style);
 }
 
 /// Writes what a drill found to standard output, for people. `written` are the files of the report.

@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
+mod audit;
 mod command_line;
 mod demo;
 mod detach;
@@ -28,6 +29,7 @@ mod init_killed;
 mod init_refusals;
 mod new_published;
 mod pack;
+mod promote;
 mod recover;
 mod recover_first_syncs;
 mod recover_killed;
