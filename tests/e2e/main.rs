@@ -38,5 +38,6 @@ mod recover_stalls;
 mod recover_without_git;
 mod rotate_key;
 mod sandbox;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
