@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 pub mod identities;
 pub mod init;
@@ -107,6 +108,8 @@ pub enum Verb {
     Detach(detach::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Check this machine, the fleet repository, the forge and the clusters: everything that a run needs, each with what to do about it
+    Doctor(doctor::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
     Drill(drill::Arguments),
     /// Check the fleet repository: what is dangerous in it, and what could not boot from zero

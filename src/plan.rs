@@ -1,6 +1,7 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
 pub mod cause;
+pub mod checkup;
 pub mod compare;
 pub mod diagnosis;
 pub mod drill;

@@ -8,6 +8,7 @@
 mod command_line;
 mod demo;
 mod detach;
+mod doctor;
 mod drill_charts;
 mod drill_example;
 mod drill_faults;
@@ -28,6 +29,7 @@ mod init_killed;
 mod init_refusals;
 mod new_published;
 mod pack;
+mod rbac;
 mod recover;
 mod recover_first_syncs;
 mod recover_killed;
