@@ -59,6 +59,8 @@ struct Checkup {
     clusters: Vec<ClusterName>,
     /// Those that were bootstrapped.
     bootstrapped: Vec<ClusterName>,
+    /// How many checks the time did not suffice for.
+    left: usize,
 }
 
 /// Runs `doctor`.
@@ -74,7 +76,12 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     };
     show(&checkup, &arguments, &context);
     let wrong: Vec<String> = checkup.checks.iter().filter(|check| check.result == CheckResult::Wrong).map(named).collect();
-    if wrong.is_empty() { Ok(()) } else { Err(found(&wrong, &context)) }
+    match (wrong.as_slice(), checkup.left) {
+        ([], 0) => Ok(()),
+        ([], left) => Err(Failure::new(Kind::Deadline, format!("the time was over before {left} of {} checks", checkup.checks.len()))
+            .hint("give them more, as with `--timeout 10m`; what they waited for is not well either")),
+        (wrong, _) => Err(found(wrong, &context)),
+    }
 }
 
 async fn check(arguments: &Arguments, context: &Context) -> Result<Checkup> {
@@ -98,7 +105,8 @@ async fn check(arguments: &Arguments, context: &Context) -> Result<Checkup> {
         () = board.tell() => {}
     }
     let because = format!("the time of {} s was over before (`--timeout`)", arguments.timeout.as_secs());
-    Ok(Checkup { checks: board.finish(&because), clusters, bootstrapped })
+    let (checks, left) = board.finish(&because);
+    Ok(Checkup { checks, clusters, bootstrapped, left })
 }
 
 /// What all checks have to do with.
@@ -250,7 +258,7 @@ fn show(checkup: &Checkup, arguments: &Arguments, context: &Context) {
     });
     if context.global.output == Output::Text {
         let style = report::style(&Circumstances::of(&context.global, &context.environment));
-        let next = if count(CheckResult::Wrong) == 0 { next(checkup, arguments) } else { Vec::new() };
+        let next = if count(CheckResult::Wrong) == 0 && checkup.left == 0 { next(checkup, arguments) } else { Vec::new() };
         context.events.suspend(&mut || report::doctor(&checkup.checks, &next, &style));
     }
     context.events.send(Event::Finished { result });

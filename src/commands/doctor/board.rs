@@ -78,7 +78,8 @@ impl Board {
         }
     }
 
-    /// Tries something again that fails for a reason that may pass, a few times, and says so.
+    /// Tries something again that fails for a reason that may pass, a few times, and says so. For what does not do so by itself, as the clients of
+    /// the forge's API and of the API server do.
     pub(super) async fn patiently<T, A: Future<Output = Result<T>>>(&self, attempt: impl FnMut() -> A) -> Result<T> {
         let delays = ExponentialBuilder::default().with_min_delay(PAUSE).with_max_times(RETRIES);
         let passes = |failure: &Failure| failure.kind == Kind::Transient;
@@ -94,15 +95,17 @@ impl Board {
         *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 
-    /// The checks in the order in which they are shown. What was not made is left out `because` of something.
-    pub(super) fn finish(self, because: &str) -> Vec<Check> {
-        for (cluster, check) in self.pending() {
+    /// The checks in the order in which they are shown, and how many of them were not come to; these are left out `because` of something.
+    pub(super) fn finish(self, because: &str) -> (Vec<Check>, usize) {
+        let pending = self.pending();
+        let left = pending.len();
+        for (cluster, check) in pending {
             self.leave_out(&[check], cluster.as_ref(), because);
         }
         let mut made = self.made.into_inner().unwrap_or_else(PoisonError::into_inner);
         let place = |check: &Check| self.expected.iter().position(|(cluster, id)| *id == check.check && *cluster == check.cluster);
         made.sort_by_key(place);
-        made
+        (made, left)
     }
 
     fn pending(&self) -> Vec<Key> {
@@ -147,11 +150,11 @@ mod tests {
         board.note(Check::well(CheckId::Server, "x").of(&"staging".parse().unwrap()));
         board.note(Check::well(CheckId::Git, "x"));
         board.note(Check::wrong(CheckId::Git, "again"));
-        let checks = board.finish("the time was over");
+        let (checks, left) = board.finish("the time was over");
         assert_eq!(checks.iter().map(|check| check.check).collect::<Vec<_>>(), CheckId::ALL);
         assert_eq!(checks[0].result, CheckResult::Well);
         let open: Vec<&Check> = checks.iter().filter(|check| check.result == CheckResult::NotChecked).collect();
-        assert_eq!(open.len(), CheckId::ALL.len() - 2);
+        assert_eq!((open.len(), left), (CheckId::ALL.len() - 2, CheckId::ALL.len() - 2));
         assert!(open.iter().all(|check| check.evidence == "because the time was over"));
     }
 

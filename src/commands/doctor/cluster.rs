@@ -89,9 +89,10 @@ pub(super) async fn look(
     };
     note(Check::well(CheckId::Context, format!("{} leads to {}", cluster.context(), cluster.server())));
     heard.routes.push((cluster.server().to_owned(), cluster.proxy()));
-    let facts = match board.patiently(|| async { Ok::<_, Failure>(cluster.facts().await?) }).await {
+    let facts = match cluster.facts().await {
         Ok(facts) => facts,
-        Err(failure) => {
+        Err(error) => {
+            let failure = Failure::from(error);
             note(failed(CheckId::Server, &failure));
             let because = if failure.kind == Kind::Denied { "the account may not even look" } else { "the API server does not answer" };
             board.leave_out(&OF_SERVER, Some(name), because);
@@ -163,10 +164,11 @@ async fn identity(cluster: &KubernetesCluster, facts: &ClusterFacts, subjected: 
     }
     let is_pinned =
         subjected.declaration.is_some_and(|declaration| declaration.clusters.get(name).is_some_and(|pin| pin.identity.is_some()));
-    let pin = if is_pinned { "as gitops.yaml pins it" } else { "which gitops.yaml does not pin" };
+    let pin = if is_pinned { "as gitops.yaml pins it" } else { "not pinned in gitops.yaml" };
+    let uid = &facts.identity.kube_system_uid;
     let evidence = match &record {
-        Some(record) => format!("its record says `{}`; it is {}, {pin}", Bootstrap::read(record).cluster, facts.identity),
-        None => format!("it has no record yet; it is {}, {pin}", facts.identity),
+        Some(record) => format!("recorded as `{}`; kube-system {uid}, {pin}", Bootstrap::read(record).cluster),
+        None => format!("not recorded yet; kube-system {uid}, {pin}"),
     };
     (Check::well(id, evidence), record.is_some())
 }

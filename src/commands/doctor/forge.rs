@@ -75,6 +75,14 @@ impl Subject {
     }
 }
 
+/// The SSH server for people: `github.com`, or `git.acme.com:2222`.
+fn host(repository: &RepositoryUrl) -> String {
+    match repository.port() {
+        Some(port) => format!("{}:{port}", repository.host()),
+        None => repository.host().to_owned(),
+    }
+}
+
 /// Leaves all checks of the forge out.
 pub(super) fn leave_out(board: &Board, because: &str) {
     board.leave_out(&[CheckId::HostKeys, CheckId::SshServer], None, because);
@@ -135,9 +143,10 @@ async fn token(
     told.heard
         .routes
         .push((github.name(), proxy::towards(&address, &context.environment.variables).filter(|_| address.starts_with("https"))));
-    let access = match board.patiently(async || github.access().await.map_err(Failure::from)).await {
+    let access = match github.access().await {
         Ok(access) => access,
-        Err(failure) => {
+        Err(error) => {
+            let failure = Failure::from(error);
             let mut check = failed(CheckId::Token, &failure);
             check.evidence = format!("{origin}; {}", check.evidence);
             board.note(check);
@@ -154,10 +163,7 @@ async fn token(
     board.note(checkup::token_expiry(access.ends, jiff::Timestamp::now()));
     board.note(checkup::rate_limit(access.requests));
     rights(board, &github, repository).await;
-    told.keys = Some(match board.patiently(async || github.deploy_keys().await.map_err(Failure::from)).await {
-        Ok(keys) => Ok(keys),
-        Err(failure) => Err(failure.to_string()),
-    });
+    told.keys = Some(github.deploy_keys().await.map_err(|error| error.to_string()));
     told.github = Some(github);
     told
 }
@@ -198,11 +204,11 @@ async fn host_keys(board: &Board, subject: &Subject, github: Option<&GitHub>) {
         Err(failure) => return board.note(failed(id, failure)),
     };
     let served = match github {
-        Some(github) => board.patiently(async || github.host_keys().await.map_err(Failure::from)).await.ok(),
+        Some(github) => github.host_keys().await.ok(),
         None => None,
     };
     let scan = format!("ssh-keyscan {}", preflight::scan_arguments(repository));
-    board.note(checkup::host_keys(&repository.known_host(), &hosts.of(repository), served.as_deref(), &scan));
+    board.note(checkup::host_keys(&host(repository), &hosts.of(repository), served.as_deref(), &scan));
 }
 
 /// Asks the SSH server with a key that it cannot know. Returns why nobody else need ask it, if so.
@@ -226,7 +232,7 @@ async fn ssh_server(board: &Board, subject: &Subject) -> Option<&'static str> {
     });
     match asked.await {
         Ok(()) => {
-            board.note(Check::well(id, format!("{} answers, shows a pinned host key, and lets no stranger in", repository.known_host())));
+            board.note(Check::well(id, format!("{} answers, shows a pinned host key, and lets no stranger in", host(repository))));
             None
         }
         Err(failure) => {
