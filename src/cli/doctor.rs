@@ -27,7 +27,7 @@ pub struct Arguments {
     #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", help_heading = "Forge")]
     pub forge_api: Option<String>,
     /// Longest time for all checks together
-    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = super::duration, help_heading = "Safety")]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = super::duration, env = "GITOPS_BOOTSTRAP_TIMEOUT", help_heading = "Safety")]
     pub timeout: Duration,
 }
 

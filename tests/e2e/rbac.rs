@@ -36,11 +36,11 @@ fn the_rights_in_the_file_are_all_that_init_needs_and_each_that_is_taken_away_is
 
     for role in &roles {
         let rules = role["rules"].as_array().unwrap();
-        for rule in 0..rules.len() {
-            let without = without_rule(role, rule);
+        for (place, rule) in rules.iter().enumerate() {
+            let without = without_rule(role, place);
             let taken: BTreeSet<Atom> =
                 given(std::slice::from_ref(role)).difference(&given(std::slice::from_ref(&without))).cloned().collect();
-            assert!(!taken.is_empty(), "{} gives nothing of its own", rules[rule]);
+            assert!(!taken.is_empty(), "{rule} gives nothing of its own");
             apply(&sandbox, &without);
             eventually(&format!("{taken:?} to be missing"), RBAC, || (missing() == taken).then_some(()));
         }
@@ -100,9 +100,9 @@ fn atom(right: &Right) -> Atom {
     (right.verb.to_owned(), right.group.clone(), right.resource.clone(), right.namespace.clone(), right.name.clone())
 }
 
-fn without_rule(role: &Value, rule: usize) -> Value {
+fn without_rule(role: &Value, place: usize) -> Value {
     let mut role = role.clone();
-    role["rules"].as_array_mut().unwrap().remove(rule);
+    role["rules"].as_array_mut().unwrap().remove(place);
     role
 }
 

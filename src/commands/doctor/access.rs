@@ -206,3 +206,38 @@ fn recipients(declaration: Option<&Declaration>, packed: &[String]) -> Vec<Strin
     let declared = declaration.map(|declaration| declaration.recipients.clone()).unwrap_or_default();
     if declared.is_empty() { packed.to_vec() } else { declared }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::CheckResult::{self, NotChecked, Warning, Well, Wrong};
+
+    fn key(seed: u8) -> PublicKey {
+        let key = ssh_key::PublicKey::from(ssh_key::public::Ed25519PublicKey([seed; 32]));
+        PublicKey::from_openssh(&key.to_openssh().unwrap()).unwrap()
+    }
+
+    fn at_forge(change: impl FnOnce(&mut DeployKey)) -> (CheckResult, String) {
+        let created = Some(jiff::Timestamp::now().to_string());
+        let mut ours = DeployKey { id: 7, title: "ours".to_owned(), key: key(1), read_only: true, enabled: true, created, last_used: None };
+        change(&mut ours);
+        judged(Some(Ok(vec![ours])))
+    }
+
+    fn judged(keys: Option<Result<Vec<DeployKey>, String>>) -> (CheckResult, String) {
+        let check = registered(&key(1), &Told { keys, ..Told::default() }, "staging");
+        (check.result, check.evidence + &check.hints.concat())
+    }
+
+    #[test]
+    fn a_deploy_key_is_registered_for_reading_and_enabled_or_it_is_wrong() {
+        assert_eq!(at_forge(|_| {}).0, Well);
+        let has = |(result, text): (CheckResult, String), word: &str| (result, text.contains(word));
+        assert_eq!(has(at_forge(|key| key.key = self::key(2)), "not registered"), (Wrong, true));
+        assert_eq!(has(at_forge(|key| key.read_only = false), "--fix-key"), (Wrong, true));
+        assert_eq!(has(at_forge(|key| key.enabled = false), "policy"), (Wrong, true));
+        assert_eq!(has(at_forge(|key| key.created = Some("2020-01-01T00:00:00Z".to_owned())), "rotate-key"), (Warning, true));
+        assert_eq!(has(judged(Some(Err("no token".to_owned()))), "no token"), (NotChecked, true));
+        assert_eq!(judged(None).0, NotChecked);
+    }
+}

@@ -109,7 +109,7 @@ pub(super) async fn look(
         argocd(&cluster, subjected),
         cluster.clock_ahead(),
     );
-    heard.clocks.extend(ahead.ok().flatten().map(|ahead| (name.to_string(), ahead)));
+    heard.clocks.extend(ahead.ok().flatten().map(|ahead| (format!("the API server of {name}"), ahead)));
     let (identity, is_bootstrapped) = identity;
     note(identity);
     note(rights);
@@ -209,7 +209,7 @@ async fn argocd(cluster: &KubernetesCluster, subjected: &Subjected<'_>) -> (Chec
         Ok(listed) => match subjected.tree() {
             None => Check::not_checked(applications, "the tree cannot be read, and whose they are is not known"),
             Some(tree) => match preflight::check_trees(cluster, tree).await {
-                Ok(()) => Check::well(applications, format!("{} of this repository, none half deleted", listed.len())),
+                Ok(()) => Check::well(applications, format!("{}, none half deleted, and the root is of this repository", listed.len())),
                 Err(failure) => failed(applications, &failure),
             },
         },

@@ -137,9 +137,8 @@ async fn token(
         }
     };
     let github = Arc::new(found.github);
-    let origin = found.origin.unwrap_or_else(|| "of the sandbox".to_owned());
+    let origin = found.origin.unwrap_or_else(|| "that of the sandbox".to_owned());
     let address = github.api().to_owned();
-    let name = subject.repository.host().to_owned();
     told.heard
         .routes
         .push((github.name(), proxy::towards(&address, &context.environment.variables).filter(|_| address.starts_with("https"))));
@@ -155,10 +154,10 @@ async fn token(
             return told;
         }
     };
-    told.heard.clocks.extend(access.clock_ahead.map(|ahead| (name, ahead)));
+    told.heard.clocks.extend(access.clock_ahead.map(|ahead| ("the forge".to_owned(), ahead)));
     board.note(match &access.breadth {
         Some(breadth) => Check::warning(CheckId::Token, format!("{origin}; {breadth}")),
-        None => Check::well(CheckId::Token, format!("{origin}, and {} takes it", github.name())),
+        None => Check::well(CheckId::Token, format!("{origin}, and the forge takes it")),
     });
     board.note(checkup::token_expiry(access.ends, jiff::Timestamp::now()));
     board.note(checkup::rate_limit(access.requests));
