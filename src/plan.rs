@@ -1,5 +1,6 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
+pub mod audit;
 pub mod cause;
 pub mod checkup;
 pub mod compare;
@@ -12,6 +13,7 @@ pub mod managed_fields;
 pub mod packing;
 pub mod plain_words;
 pub mod pod;
+pub mod promotion;
 pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;

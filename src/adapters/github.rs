@@ -24,6 +24,7 @@ mod access;
 mod address;
 mod answer;
 mod exchange;
+mod pull_requests;
 
 /// The most pages of deploy keys that are read, of 100 keys each.
 const MOST_PAGES: usize = 100;

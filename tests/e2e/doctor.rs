@@ -46,7 +46,7 @@ fn an_empty_cluster_is_well_and_init_comes_next(sandbox: &TestSandbox, fleet: &F
 
 fn a_cluster_that_is_well_has_nothing_wrong(sandbox: &TestSandbox, fleet: &Fleet) {
     let ran = doctor(sandbox, fleet, &["--quiet"]).run().exits(0);
-    assert_words("doctor_well", &from(sandbox, ran, "fleet repository\n"));
+    assert_words("doctor_well", &from(sandbox, fleet, ran, "fleet repository\n"));
 
     let ran = doctor(sandbox, fleet, &["staging", "--output", "json"]).run().exits(0);
     let results = results(&ran);
@@ -57,12 +57,15 @@ fn a_cluster_that_is_well_has_nothing_wrong(sandbox: &TestSandbox, fleet: &Fleet
     assert_eq!(ran.result()["wrong"], 0);
 }
 
-/// The words from a heading on, without what differs from machine to machine: which programs there are, how many of them, and the port.
-fn from(sandbox: &TestSandbox, ran: Ran, heading: &str) -> Ran {
+/// The words from a heading on, without what differs from run to run: which programs there are, how many of them, the port, and what tells the
+/// cluster and the commit from others.
+fn from(sandbox: &TestSandbox, fleet: &Fleet, ran: Ran, heading: &str) -> Ran {
     let start = ran.stdout.find(heading).unwrap_or_else(|| panic!("no `{heading}`\n{ran}"));
     let lines = ran.stdout[start..].lines().filter(|line| !line.contains(" checks "));
     let stdout: String = lines.map(|line| format!("{line}\n")).collect();
-    Ran { stdout: stdout.replace(&sandbox.state.forge.ssh_port.to_string(), "22"), ..ran }
+    let uid = sandbox.get(&["namespace", "kube-system"])["metadata"]["uid"].as_str().unwrap().to_owned();
+    let stdout = stdout.replace(&sandbox.state.forge.ssh_port.to_string(), "22").replace(&uid, "UID");
+    Ran { stdout: stdout.replace(&uid[..8], "SHORT").replace(&fleet.head()[..10], "SHORT"), ..ran }
 }
 
 fn exactly_what_is_wrong_is_named(sandbox: &TestSandbox, fleet: &Fleet) {
@@ -88,7 +91,7 @@ fn exactly_what_is_wrong_is_named(sandbox: &TestSandbox, fleet: &Fleet) {
     fleet.push();
     let mark = Mark::now(&sandbox.state);
     let ran = doctor(sandbox, fleet, &["--token-file", token, "--quiet"]).run().exits(11);
-    assert_words("doctor_wrong", &from(sandbox, ran, "forge\n"));
+    assert_words("doctor_wrong", &from(sandbox, fleet, ran, "forge\n"));
     assert!(mark.requests(&sandbox.state).iter().all(|request| request.kind != "git-ssh"), "nobody is asked whose key is not known");
 
     let expired = sandbox.state.forge.tokens["expired"].to_str().unwrap();
