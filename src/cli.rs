@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod change;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 pub mod identities;
 pub mod init;
@@ -109,6 +110,8 @@ pub enum Verb {
     Detach(detach::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Check this machine, the fleet repository, the forge and the clusters: everything that a run needs, each with what to do about it
+    Doctor(doctor::Arguments),
     /// Name all that a cluster has and neither Git nor the bundle would bring back
     Audit(audit::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting

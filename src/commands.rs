@@ -8,6 +8,7 @@ mod change;
 pub mod completions;
 pub mod connect;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 pub mod init;
 pub mod lint;
@@ -35,6 +36,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
+        Verb::Doctor(arguments) => doctor::run(arguments, &context).await,
         Verb::Audit(arguments) => audit::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::domain::Finding;
+use crate::domain::{Check, Finding};
 use crate::error::Failure;
 use crate::plan::StepId;
 use crate::ports::cluster::FieldConflict;
@@ -111,6 +111,8 @@ pub enum Event {
     },
     /// A check found something, which may be allowed.
     Finding(Finding),
+    /// A check of `doctor` was made, or could not be.
+    Check(Check),
     /// What a recovery has come to, also where it failed.
     Evidence {
         /// The evidence, as in the report.

@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod cause;
+pub mod checkup;
 pub mod compare;
 pub mod diagnosis;
 pub mod drill;

@@ -4,6 +4,7 @@
 
 mod audit;
 mod bars;
+mod doctor;
 mod drill;
 mod ending;
 mod failure;
@@ -225,6 +226,11 @@ pub fn drill_markdown(report: &crate::plan::drill::Report) -> String {
 /// Writes what `lint` found to standard output, for people.
 pub fn lint(report: &crate::lint::Report, style: &Style) {
     show(&lint::report(report, style.stdout), style);
+}
+
+/// Writes what `doctor` found to standard output, for people. `next` are commands to type, each with what it is for.
+pub fn doctor(checks: &[crate::domain::Check], next: &[(String, &str)], style: &Style) {
+    show(&doctor::doctor(checks, next, style.stdout), style);
 }
 
 /// What `lint` found as SARIF 2.1.0, for code hosts.

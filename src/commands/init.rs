@@ -187,7 +187,7 @@ async fn check(
         }
     };
     let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
-    let ((), (), (), head) = tokio::try_join!(
+    let ((), _, (), head) = tokio::try_join!(
         preflight::check_trees(cluster, tree),
         preflight::check_rights(cluster, tree),
         forge_check,

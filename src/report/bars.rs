@@ -165,7 +165,12 @@ impl Reporter for Bars {
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
-            Event::Finding(_) | Event::Evidence { .. } | Event::Status { .. } | Event::Application { .. } | Event::Connection { .. } => {}
+            Event::Finding(_)
+            | Event::Check(_)
+            | Event::Evidence { .. }
+            | Event::Status { .. }
+            | Event::Application { .. }
+            | Event::Connection { .. } => {}
             Event::Finished { .. } => {
                 self.end_work();
                 self.end_step();

@@ -97,6 +97,7 @@ impl<W: Write + Send> Reporter for Lines<W> {
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
             Event::Finding(_)
+            | Event::Check(_)
             | Event::Evidence { .. }
             | Event::Status { .. }
             | Event::Application { .. }
