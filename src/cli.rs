@@ -22,11 +22,18 @@ pub mod unpack;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
 #[derive(Debug, Parser)]
 #[command(name = "gitops-bootstrap", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Examples:
+  See it work on this machine, without a cluster or a forge:
+    gitops-bootstrap init --sandbox
+  Begin with your own, and be asked for everything:
+    gitops-bootstrap init
+  See how a cluster stands:
+    gitops-bootstrap status production")]
 pub struct Cli {
     /// What every verb takes.
     #[command(flatten)]
@@ -128,17 +135,45 @@ pub enum Verb {
     Unpack(unpack::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine
     Sandbox(sandbox::Arguments),
-    /// Print a completion script for a shell
+    /// Print the script that completes verbs, flags and the names of clusters, contexts and sandboxes in a shell
+    #[command(after_help = "Examples:
+  In ~/.bashrc:
+    source <(gitops-bootstrap completions bash)
+  In ~/.zshrc, after compinit:
+    source <(gitops-bootstrap completions zsh)
+  In ~/.config/fish/config.fish:
+    gitops-bootstrap completions fish | source")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write those of all verbs into a folder
+    #[command(after_help = "Examples:
+  Read it:
+    gitops-bootstrap man | man -l -
+  Install the pages of all verbs for this account:
+    gitops-bootstrap man ~/.local/share/man/man1")]
     Man {
         /// Folder to write to
         #[arg(value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
+}
+
+/// The command line as it is parsed, and as help shows it: where a verb has both notes and examples, `--help` ends with both.
+pub fn command() -> Command {
+    with_notes_and_examples(Cli::command())
+}
+
+fn with_notes_and_examples(command: Command) -> Command {
+    let command = command.mut_subcommands(with_notes_and_examples);
+    match (command.get_after_long_help(), command.get_after_help()) {
+        (Some(notes), Some(examples)) => {
+            let both = format!("{notes}\n\n{examples}");
+            command.after_long_help(both)
+        }
+        _ => command,
+    }
 }
 
 /// Reads a duration such as `90s`, `10m` or `1h30m`.

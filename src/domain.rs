@@ -23,6 +23,7 @@ pub mod rule;
 pub mod sandbox_name;
 pub mod secret;
 pub mod stale;
+pub mod suggestion;
 pub mod tree;
 
 pub use application::{Application, ApplicationRef};
@@ -46,3 +47,4 @@ pub use rule::{Rule, Severity};
 pub use sandbox_name::SandboxName;
 pub use secret::Secret;
 pub use stale::Stale;
+pub use suggestion::suggestion;

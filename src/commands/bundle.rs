@@ -201,20 +201,17 @@ pub(super) fn fleet_folder(context: &Context) -> Result<PathBuf> {
     let is_fleet = |folder: &&Path| [declaration::FILE].iter().chain(&RENDERED).any(|name| folder.join(name).exists());
     start.ancestors().find(is_fleet).map(Path::to_owned).ok_or_else(|| {
         Failure::usage(format!("{} is not in a fleet repository: there is no `{}`", start.display(), declaration::FILE))
-            .hint("name its folder with `--fleet FOLDER`, or the bundle's file with `--bundle FILE` where that is taken")
+            .hint("go to the clone of the fleet repository, or name it: `--fleet FOLDER`, or GITOPS_BOOTSTRAP_FLEET")
     })
 }
 
 /// What gitops.yaml says, if there is one; an error if it has no such cluster.
 pub(super) fn declared(folder: &Path, cluster: &ClusterName) -> Result<Option<Declaration>> {
-    let declaration = super::render::declared(folder)?;
-    if let Some(declaration) = declaration.as_ref().filter(|declaration| !declaration.clusters.contains_key(cluster)) {
-        let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
-        let suggestion = crate::manifest::fields::suggestion(cluster.as_str(), &known);
-        return Err(Failure::usage(format!("gitops.yaml has no cluster `{cluster}`{suggestion}"))
-            .hint(format!("its clusters are {}", known.join(", "))));
+    let declared = super::render::declared(folder)?;
+    if let Some(found) = declared.as_ref().filter(|found| !found.clusters.contains_key(cluster)) {
+        return Err(declaration::unknown_cluster(cluster, found));
     }
-    Ok(declaration)
+    Ok(declared)
 }
 
 /// Checks what is encrypted in the rendered files of `cluster`, as they are in the folder now, against the keys of a bundle.

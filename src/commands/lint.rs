@@ -6,7 +6,7 @@ use super::{Context, render};
 use crate::adapters::survey::{Survey, survey};
 use crate::cli::Output;
 use crate::cli::lint::Arguments;
-use crate::domain::{ClusterName, Declaration, RepositoryPath, Rule, Severity, Stale};
+use crate::domain::{ClusterName, Declaration, RepositoryPath, Rule, Severity, Stale, suggestion};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event};
 use crate::lint::{Report, Repository, lint};
@@ -113,8 +113,10 @@ fn undeclared<'a>(
     let rendered = tree::detect(paths.clone())?;
     let known = tree::clusters(&rendered, paths);
     if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
-        let names = known.iter().map(ClusterName::as_str).collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage(format!("`{rendered}` has no cluster `{unknown}`")).hint(format!("its clusters are {names}")));
+        let names: Vec<&str> = known.iter().map(ClusterName::as_str).collect();
+        let meant = suggestion(unknown.as_str(), &names);
+        return Err(Failure::usage(format!("`{rendered}` has no cluster `{unknown}`{meant}"))
+            .hint(format!("its clusters are {}", names.join(", "))));
     }
     let clusters = known.into_iter().filter(|name| named.is_empty() || named.contains(name)).collect();
     Ok((rendered, clusters))

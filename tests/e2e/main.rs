@@ -28,6 +28,7 @@ mod init_handover;
 mod init_interrupted;
 mod init_killed;
 mod init_refusals;
+mod mistakes;
 mod new_published;
 mod pack;
 mod promote;
