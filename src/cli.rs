@@ -8,6 +8,7 @@ pub mod init;
 pub mod lint;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
@@ -105,6 +106,8 @@ pub enum Verb {
     RotateKey(rotate_key::Arguments),
     /// Take Argo CD out of a cluster; every workload stays, and that is proven
     Detach(detach::Arguments),
+    /// Show everything that `init` or `recover` would do to a cluster, and change nothing
+    Plan(plan::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting

@@ -13,6 +13,7 @@ pub mod lint;
 pub mod man;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
@@ -34,6 +35,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
+        Verb::Plan(arguments) => plan::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,

@@ -11,6 +11,7 @@ pub mod managed_fields;
 pub mod packing;
 pub mod plain_words;
 pub mod pod;
+pub mod preview;
 pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;
@@ -19,5 +20,7 @@ pub mod step;
 pub mod tiers;
 pub mod tree;
 pub mod trust;
+pub mod unified_diff;
+mod why;
 
 pub use step::{StepId, Verdict};

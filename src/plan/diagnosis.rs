@@ -230,8 +230,7 @@ mod tests {
     #[test]
     fn why_a_sync_failed_is_remembered_while_the_next_one_runs_and_until_one_works() {
         let known_after = |operation: Value, before: Option<String>| {
-            let application =
-                samples::read(samples::patched(samples::healthy("web"), &json!({"status": {"operationState": operation}})));
+            let application = samples::read(samples::patched(samples::healthy("web"), &json!({"status": {"operationState": operation}})));
             (verdict(&application, None).after(before.as_deref()), last_failure(&application, before))
         };
         let (_, failure) = known_after(json!({"phase": "Failed", "message": "no matches for kind \"Widget\" in version \"v1\""}), None);

@@ -28,6 +28,7 @@ mod init_killed;
 mod init_refusals;
 mod new_published;
 mod pack;
+mod plan;
 mod recover;
 mod recover_first_syncs;
 mod recover_killed;

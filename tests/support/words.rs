@@ -11,7 +11,7 @@ const CHANGING: [(&str, &str); 12] = [
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
     (r"\b[0-9a-f]{64}\b", "SHA-256"),
     (r"\b[0-9a-f]{40}\b", "COMMIT"),
-    (r"\b(?:[0-9]+[a-f]|[a-f]+[0-9])[0-9a-f]{5,11}\b", "SHORT"),
+    (r"\b[0-9a-f]{7,16}\b", "SHORT"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "DATE"),
     (r"\b\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
