@@ -1,10 +1,14 @@
 //! `plan`.
 
+use clap::Arg;
+
 use super::{init, recover};
 
 /// What `plan` takes: what the planned verb takes, so that the one becomes the other by another word, and a little more.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 #[command(
+    mut_args = of_a_plan,
     after_long_help = "Nothing is written: not to the cluster, not to the forge, not to Git. What the API server is sent is a dry run, and no \
                        secret is in it. Exits with 0, with 11 if there is something to do and --exit-code asks for that, and with the status \
                        of the refusal where the run would be refused."
@@ -26,25 +30,15 @@ impl Arguments {
     pub fn as_init(&self) -> init::Arguments {
         init::Arguments { cluster: Some(self.run.cluster.clone()), run: self.run.run.clone() }
     }
+}
 
-    /// A flag that was given and that only `recover` takes, although `init` is planned.
-    pub fn misplaced(&self) -> Option<&'static str> {
-        let run = &self.run;
-        let given = [
-            ("--bundle", run.bundle.is_some()),
-            ("--identity", !run.identities.files.is_empty()),
-            ("--without-bundle", run.without_bundle),
-            ("--report", run.report.is_some()),
-            ("--serve-clone", run.serve_clone),
-            ("--open-gates", run.open_gates),
-            ("--run-commands", run.run_commands),
-            ("--validate", run.validate),
-            ("--prune-stale-key", !run.prune_stale_key.is_empty()),
-            ("--old-cluster-is-gone", run.old_cluster_is_gone),
-            ("--into-non-empty", run.into_non_empty),
-            ("--new-identity", run.new_identity),
-            ("--accept-loss", run.accept_loss),
-        ];
-        given.into_iter().find(|(_, given)| *given && !self.recover).map(|(flag, _)| flag)
+/// A flag of the run as a plan has it: what only `recover` takes needs `--recover`, and what makes no difference to a plan is taken and not shown.
+fn of_a_plan(flag: Arg) -> Arg {
+    match flag.get_id().as_str() {
+        "cluster" => flag.help("Cluster to plan for, as named in gitops.yaml"),
+        "report" | "run_commands" | "validate" | "wait" => flag.hide(true),
+        "bundle" | "files" | "without_bundle" | "serve_clone" | "open_gates" | "prune_stale_key" | "old_cluster_is_gone" | "into_non_empty"
+        | "new_identity" | "accept_loss" => flag.requires("recover"),
+        _ => flag,
     }
 }

@@ -18,11 +18,6 @@ use crate::steps::world::interrupted;
 /// Runs `plan`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     context.events.send(started("plan", Some(arguments.run.cluster.to_string())));
-    if let Some(flag) = arguments.misplaced() {
-        return Err(
-            Failure::usage(format!("`{flag}` is a flag of `recover`, and `init` is planned")).hint("add `--recover`, or leave it out")
-        );
-    }
     let sandbox = sandbox_running(&arguments.run.run.target, context).await?;
     let (plan, failures) = tokio::select! {
         planned = plan(&arguments, sandbox, context) => planned?,

@@ -162,7 +162,8 @@ fn details(objects: &[&PlannedObject], shown: &ShownPlan<'_>, look: Look) -> Vec
         let before = Line::new().with(Paint::Faint, format!("    {} ", object.step)).pad(step::NAME + 4);
         lines.push(step::column(before, &object.object.to_string(), step::NAME + 4, look));
         let taken = object.taken.iter().map(|field| format!("{} was changed by `{}`, and is taken back", field.field, field.manager));
-        let left = object.left.iter().map(|field| format!("{} belongs to `{}`", field.field, field.manager));
+        let and_is_left = if object.action == Action::Change { ", and is left to it" } else { "" };
+        let left = object.left.iter().map(|field| format!("{} belongs to `{}`{and_is_left}", field.field, field.manager));
         let fields: Vec<String> = taken.chain(left).collect();
         let most = if shown.whole { fields.len() } else { FIELDS };
         lines.extend(fields.iter().take(most).map(|field| Line::of("      ").plain(field).hanging(8)));
@@ -225,7 +226,7 @@ fn in_place(plan: &Plan, shown: &ShownPlan<'_>, look: Look) -> Vec<Line> {
         lines.extend(names(&objects, shown, look));
         return lines;
     }
-    vec![heading(Action::InPlace, objects.len()).with(Paint::Faint, format!(": {} (`-v` names them)", kinds(&objects))).hanging(4)]
+    vec![heading(Action::InPlace, objects.len()).with(Paint::Faint, format!(" ({}; `-v` names them)", kinds(&objects))).hanging(4)]
 }
 
 #[cfg(test)]
