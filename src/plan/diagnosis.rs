@@ -290,7 +290,11 @@ mod tests {
             (json!({"phase": "Running", "message": ""}), "a sync is running"),
             (
                 json!({"phase": "Running", "message": "waiting for healthy state of apps/Deployment/web"}),
-                "the sync waits for healthy state of apps Deployment web",
+                "the sync waits for healthy state of Deployment web",
+            ),
+            (
+                json!({"phase": "Running", "message": "waiting for healthy state of /Namespace/web and 3 more resources"}),
+                "the sync waits for healthy state of Namespace web and 3 more resources",
             ),
             (
                 json!({"phase": "Running", "retryCount": 2, "message":

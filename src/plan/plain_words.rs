@@ -14,7 +14,7 @@ pub fn running_sync(operation: &Operation) -> String {
     }
     let message = operation.message.trim();
     if let Some(what) = message.strip_prefix("waiting for ") {
-        return format!("the sync waits for {}", tidy(what).replace('/', " "));
+        return format!("the sync waits for {}", tidy(what).split(' ').map(without_group).collect::<Vec<_>>().join(" "));
     }
     match tidy(message) {
         empty if empty.is_empty() => "a sync is running".to_owned(),
@@ -31,6 +31,14 @@ pub fn failed_sync(operation: &Operation) -> String {
             text => text,
         }
     })
+}
+
+/// The kind and the name in `group/Kind/name`, as Argo CD calls what it waits for; any other word as it is. The core group has no name.
+fn without_group(word: &str) -> String {
+    match word.split('/').collect::<Vec<_>>().as_slice() {
+        [_, kind, name] => format!("{kind} {name}"),
+        _ => word.to_owned(),
+    }
 }
 
 /// Whether a running sync has failed and waits to be tried again.
