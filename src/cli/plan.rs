@@ -37,8 +37,16 @@ fn of_a_plan(flag: Arg) -> Arg {
     match flag.get_id().as_str() {
         "cluster" => flag.help("Cluster to plan for, as named in gitops.yaml"),
         "report" | "run_commands" | "validate" | "wait" => flag.hide(true),
-        "bundle" | "files" | "without_bundle" | "serve_clone" | "open_gates" | "prune_stale_key" | "old_cluster_is_gone" | "into_non_empty"
-        | "new_identity" | "accept_loss" => flag.requires("recover"),
+        "bundle"
+        | "files"
+        | "without_bundle"
+        | "serve_clone"
+        | "open_gates"
+        | "prune_stale_key"
+        | "old_cluster_is_gone"
+        | "into_non_empty"
+        | "new_identity"
+        | "accept_loss" => flag.requires("recover"),
         _ => flag,
     }
 }

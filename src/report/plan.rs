@@ -207,6 +207,8 @@ fn known_after_apply(objects: &[&PlannedObject]) -> Vec<Line> {
         *reasons.entry(reason).or_default() += 1;
     }
     let of = |number: usize| if number == objects.len() { "all of them".to_owned() } else { format!("{number} of them") };
+    let mut reasons: Vec<(&str, usize)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|&(_, number)| std::cmp::Reverse(number));
     reasons
         .into_iter()
         .map(|(reason, number)| {
