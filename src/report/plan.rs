@@ -83,21 +83,23 @@ fn git(git: &GitSide) -> String {
 }
 
 fn deploy_key(key: &PlannedKey) -> String {
-    let fingerprint = key.fingerprint.as_ref().map(ToString::to_string);
     let named = match (&key.title, key.id) {
         (Some(title), Some(id)) => format!("\"{title}\" (id {id})"),
         (Some(title), None) => format!("\"{title}\""),
         (None, _) => "the one in the cluster".to_owned(),
     };
-    match (key.action, fingerprint) {
-        (KeyAction::Register, None) => format!("a new one is made and registered as {named}; its fingerprint is known after apply"),
-        (KeyAction::Register, Some(fingerprint)) => format!("{fingerprint} is registered as {named}"),
-        (KeyAction::RegisterByHand, None) => {
-            "a new one is made, and a person has to register it; its fingerprint is known after apply".to_owned()
-        }
-        (KeyAction::RegisterByHand, Some(fingerprint)) => format!("{fingerprint} has to be registered by a person"),
-        (KeyAction::Keep, fingerprint) => format!("{named} stays{}", fingerprint.map(|it| format!(": {it}")).unwrap_or_default()),
-        (KeyAction::Remove, fingerprint) => format!("{named} is removed{}", fingerprint.map(|it| format!(": {it}")).unwrap_or_default()),
+    let what = match (key.action, &key.fingerprint) {
+        (KeyAction::Register, None) => format!("a new one is made and registered as {named}"),
+        (KeyAction::Register, Some(_)) => format!("it is registered as {named}"),
+        (KeyAction::RegisterByHand, None) => "a new one is made, and a person has to register it".to_owned(),
+        (KeyAction::RegisterByHand, Some(_)) => "a person has to register it".to_owned(),
+        (KeyAction::Keep, _) => format!("{named} stays"),
+        (KeyAction::Remove, _) => format!("{named} is removed"),
+    };
+    match &key.fingerprint {
+        Some(fingerprint) => format!("{what}\n{fingerprint}"),
+        None if key.action == KeyAction::Remove => what,
+        None => format!("{what}\nits fingerprint is known after apply"),
     }
 }
 
