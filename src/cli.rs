@@ -1,5 +1,6 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod audit;
 pub mod change;
 pub mod detach;
 pub mod drill;
@@ -9,6 +10,7 @@ pub mod lint;
 pub mod new;
 pub mod pack;
 pub mod plan;
+pub mod promote;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
@@ -110,12 +112,16 @@ pub enum Verb {
     Plan(plan::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Name all that a cluster has and neither Git nor the bundle would bring back
+    Audit(audit::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
     Drill(drill::Arguments),
     /// Check the fleet repository: what is dangerous in it, and what could not boot from zero
     Lint(lint::Arguments),
     /// Render the sources into what a cluster gets
     Render(render::Arguments),
+    /// Propose the versions of an app that one cluster has for another, as a pull request
+    Promote(promote::Arguments),
     /// Put the Secrets that Git cannot hold in clear into an encrypted bundle, or check the one that is there
     Pack(pack::Arguments),
     /// Restore the Secrets of a bundle into a cluster

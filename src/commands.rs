@@ -1,6 +1,7 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
 pub mod ask;
+pub mod audit;
 mod bootstrap;
 pub mod bundle;
 mod change;
@@ -14,6 +15,7 @@ pub mod man;
 pub mod new;
 pub mod pack;
 pub mod plan;
+pub mod promote;
 pub mod recover;
 pub mod render;
 pub mod rotate_key;
@@ -34,11 +36,13 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
+        Verb::Audit(arguments) => audit::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
         Verb::Plan(arguments) => plan::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
+        Verb::Promote(arguments) => promote::run(arguments, &context).await,
         Verb::Pack(arguments) => pack::run(arguments, &context).await,
         Verb::Unpack(arguments) => unpack::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,

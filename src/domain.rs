@@ -12,6 +12,7 @@ pub mod flakiness;
 pub mod gate;
 pub mod host_keys;
 pub mod identity;
+pub mod namespaces;
 pub mod object;
 pub mod public_key;
 pub mod repository_path;

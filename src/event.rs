@@ -126,6 +126,25 @@ pub enum Event {
         /// The evidence, as in the report.
         recovery: serde_json::Value,
     },
+    /// How a cluster stands: what `status --watch` begins with, and what it says after a connection that was lost.
+    Status {
+        /// The same as in the result of `status`.
+        status: serde_json::Value,
+    },
+    /// An Application stands otherwise than before.
+    Application {
+        /// `new`, `changed` or `gone`.
+        change: &'static str,
+        /// How it stands, or stood last, as in the result of `status`.
+        application: serde_json::Value,
+    },
+    /// The connection to the cluster was lost, or is there again.
+    Connection {
+        /// Whether it is there.
+        connected: bool,
+        /// What happened, for people.
+        message: String,
+    },
     /// The run is over and well.
     Finished {
         /// The verb's own result, for machines.

@@ -1,5 +1,6 @@
 //! Deciding, apart from doing: what the steps are, in which order, and what each has to do given what was seen. Pure.
 
+pub mod audit;
 pub mod cause;
 pub mod compare;
 pub mod diagnosis;
@@ -12,6 +13,7 @@ pub mod packing;
 pub mod plain_words;
 pub mod pod;
 pub mod preview;
+pub mod promotion;
 pub mod prospect;
 pub mod recovery;
 pub mod root_of_trust;

@@ -5,9 +5,11 @@ pub mod commands;
 pub mod forge;
 pub mod git;
 pub mod key_maker;
+pub mod pull_requests;
 
 pub use cluster::Cluster;
 pub use commands::Commands;
 pub use forge::Forge;
 pub use git::{Packer, Remote, Worktree};
 pub use key_maker::KeyMaker;
+pub use pull_requests::PullRequests;

@@ -2,6 +2,7 @@
 //!
 //! What people read goes to standard error, data to standard output. Text from outside is made safe to print here and nowhere else.
 
+mod audit;
 mod bars;
 mod drill;
 mod ending;
@@ -33,9 +34,11 @@ use crate::error::Failure;
 use crate::event::Reporter;
 use crate::settings::Environment;
 
+pub use audit::Audited;
 pub use ending::Ending;
 pub use json::LONGEST_STRING;
 pub use plan::ShownPlan;
+pub use status::Screen;
 pub use summary::{Access, Key, Summary};
 pub use terminal::Terminal;
 pub use text::{Line, Look, Paint, page};
@@ -97,6 +100,8 @@ pub struct Style {
     pub stderr: Look,
     /// What standard output can show.
     pub stdout: Look,
+    /// Whether pictures can be drawn on standard output: it is a person's terminal, whose cursor moves.
+    pub draws: bool,
 }
 
 /// The columns of a stream that does not say how many it has.
@@ -159,7 +164,7 @@ pub fn style(circumstances: &Circumstances) -> Style {
             _ => COLUMNS,
         },
     };
-    Style { form, stderr: look(stderr), stdout: look(stdout) }
+    Style { form, stderr: look(stderr), stdout: look(stdout), draws: !json && stdout.is_terminal && !ci && cursor }
 }
 
 /// The reporter of this process in `style`.
@@ -209,6 +214,11 @@ pub fn plan(plan: &crate::plan::preview::Plan, shown: &ShownPlan<'_>, style: &St
     show(&plan::plan(plan, shown, style.stdout), style);
 }
 
+/// Writes what `audit` found to standard output, for people.
+pub fn audit(audited: &Audited<'_>, style: &Style) {
+    show(&audit::audit(audited, style.stdout), style);
+}
+
 /// Writes what a drill found to standard output, for people. `written` are the files of the report.
 pub fn drill(report: &crate::plan::drill::Report, written: &[String], style: &Style) {
     show(&drill::drill(report, written, style.stdout), style);
@@ -247,6 +257,20 @@ pub fn show(lines: &[Line], style: &Style) {
 /// Writes data to standard output as it is. Only for what this program made itself, such as a completion script.
 pub fn data(text: &str) {
     write(&mut io::stdout(), text);
+}
+
+/// Whether standard output is a pipe that nobody reads any more.
+pub fn is_unread() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let stdout = io::stdout();
+        let mut pipe = [PollFd::new(&stdout, PollFlags::empty())];
+        // The other end of a pipe was closed (poll(2)).
+        poll(&mut pipe, Some(&Timespec::default())).is_ok() && pipe[0].revents().contains(PollFlags::ERR)
+    }
+    #[cfg(not(unix))]
+    false
 }
 
 /// Writes text that may come from outside to standard output, its lines as they are: only what would act on a terminal is shown as `\u{1b}`.

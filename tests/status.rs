@@ -1,4 +1,4 @@
-//! `status` on a cluster that is only read: what it finds, how it bears missing rights, and that it changes nothing.
+//! `status` on a cluster that is only read: what it finds, how it bears missing rights, how it watches, and that it changes nothing.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,18 +6,22 @@
     reason = "a test that cannot be set up has failed; the port decides how large its error is"
 )]
 
-use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
-use gitops_bootstrap::commands::status::read;
+use gitops_bootstrap::commands::status::{News, Viewer, read, watch};
 use gitops_bootstrap::domain::{ClusterName, Identity, Object, ObjectRef, Resource};
 use gitops_bootstrap::plan::diagnosis::State;
 use gitops_bootstrap::plan::status::Status;
+use gitops_bootstrap::plan::status::change::between;
 use gitops_bootstrap::ports::Cluster;
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 /// A cluster with fixed objects. It refuses every change.
 #[derive(Default)]
@@ -26,6 +30,8 @@ struct Fixed {
     has_argocd: bool,
     forbidden: Vec<(&'static str, Option<&'static str>)>,
     lists: Mutex<BTreeMap<String, usize>>,
+    /// What each watch of the Applications sees, one after the other, before it falls silent.
+    watches: Mutex<VecDeque<Vec<Result<Change, ClusterError>>>>,
 }
 
 impl Fixed {
@@ -101,8 +107,9 @@ impl Cluster for Fixed {
         refused()
     }
 
-    fn watch(&self, _: &Resource, _: Option<&str>) -> BoxStream<'static, Result<Change, ClusterError>> {
-        Box::pin(futures::stream::pending())
+    fn watch(&self, resource: &Resource, _: Option<&str>) -> BoxStream<'static, Result<Change, ClusterError>> {
+        let seen = if resource.kind == "Application" { self.watches.lock().unwrap().pop_front() } else { None };
+        futures::stream::iter(seen.unwrap_or_default()).chain(futures::stream::pending()).boxed()
     }
 }
 
@@ -291,4 +298,126 @@ async fn the_json_document_is_flat_and_says_it_all() {
             "deepestCause": "Pod web/web-6d9f-x2x4q: the image `nginx:nope` cannot be pulled: the registry has no such image",
         })
     );
+}
+
+/// Somebody who writes down what is seen, until there is enough of it.
+struct Notes {
+    seen: Vec<String>,
+    enough: usize,
+    ticks: usize,
+}
+
+impl Notes {
+    /// Watches `cluster` until `enough` was seen; what was seen, and how the cluster stood last.
+    async fn of(cluster: &Fixed, enough: usize) -> (Vec<String>, Option<Status>) {
+        let mut notes = Self { seen: Vec::new(), enough, ticks: 0 };
+        let last = watch(cluster, None, &mut notes, &CancellationToken::new()).await.unwrap();
+        (notes.seen, last)
+    }
+}
+
+impl Viewer for Notes {
+    fn on(&mut self, news: News<'_>) -> gitops_bootstrap::error::Result<bool> {
+        match news {
+            News::Stands(status) => self.seen.push(format!("{} not converged", status.not_converged())),
+            News::Changed { before, now } => self.seen.extend(between(before, now).iter().filter_map(|change| change.line())),
+            News::Lost(why) => self.seen.push(format!("lost: {why}")),
+            News::Resumed => self.seen.push("resumed".to_owned()),
+            News::Tick(_) => self.ticks += 1,
+        }
+        Ok(self.seen.len() < self.enough && self.ticks < 60)
+    }
+}
+
+fn applied(object: Value) -> Result<Change, ClusterError> {
+    Ok(Change::Applied(Arc::new(Object::new(object).unwrap())))
+}
+
+fn transient() -> Result<Change, ClusterError> {
+    Err(ClusterError::Transient {
+        server: "https://127.0.0.1:6443".to_owned(),
+        message: "connection refused".to_owned(),
+        retry_after: None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_shows_each_change_with_its_cause_and_ends_with_how_it_stands() {
+    let mut cluster = Fixed::with(image_cannot_be_pulled());
+    cluster.objects.extend(well().into_iter().skip(2).map(|object| Object::new(object).unwrap()));
+    let gone = Object::new(application("api", "Healthy", &json!([]))).unwrap().reference();
+    cluster.watches = Mutex::new([vec![applied(application("web", "Healthy", &json!([]))), Ok(Change::Deleted(gone))]].into());
+    let (seen, last) = Notes::of(&cluster, 3).await;
+    assert_eq!(seen, ["1 not converged", "api: gone", "web: converged"]);
+    assert!(last.unwrap().converged);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_changes_is_one_picture() {
+    let cluster = Fixed::with(well());
+    let states = ["Progressing", "Degraded"].into_iter().cycle().take(101);
+    *cluster.watches.lock().unwrap() = [states.map(|health| applied(application("web", health, &json!([])))).collect()].into();
+    let (seen, _) = Notes::of(&cluster, 2).await;
+    assert_eq!(seen, ["0 not converged", "web: progressing: one of its objects is not ready yet"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_is_lost_is_said_once_and_made_again() {
+    let cluster = Fixed::with(well());
+    let all =
+        |objects: Vec<Value>| Ok(Change::Restarted(objects.into_iter().map(|object| Arc::new(Object::new(object).unwrap())).collect()));
+    let later = application("later", "Progressing", &json!([]));
+    *cluster.watches.lock().unwrap() =
+        [vec![transient()], vec![transient()], vec![transient()], vec![all(vec![application("web", "Healthy", &json!([])), later])]].into();
+    let (seen, _) = Notes::of(&cluster, 6).await;
+    assert_eq!(
+        seen,
+        [
+            "0 not converged",
+            "lost: no usable answer from the API server https://127.0.0.1:6443: connection refused",
+            "resumed",
+            "api: gone",
+            "later: new, progressing: one of its objects is not ready yet",
+            "root: gone",
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_taken_away_ends_the_watch() {
+    let cluster = Fixed::with(well());
+    *cluster.watches.lock().unwrap() = [vec![Err(ClusterError::Forbidden("cannot watch applications".to_owned()))]].into();
+    let mut notes = Notes { seen: Vec::new(), enough: 9, ticks: 0 };
+    let failure = watch(&cluster, None, &mut notes, &CancellationToken::new()).await.unwrap_err();
+    assert_eq!(failure.kind, gitops_bootstrap::error::Kind::Denied);
+}
+
+#[tokio::test(start_paused = true)]
+async fn causes_are_read_every_few_seconds_and_only_as_long_as_something_is_not_well() {
+    let lists = |cluster: &Fixed| cluster.lists.lock().unwrap().clone();
+    let begin = tokio::time::Instant::now();
+    let sick = Fixed::with(image_cannot_be_pulled());
+    Notes::of(&sick, 9).await;
+    let (seconds, pods) = (begin.elapsed().as_secs(), lists(&sick)["Pod in web"] as u64);
+    assert!(seconds > 30 && pods >= seconds / 7 && pods <= seconds / 5 + 1, "read {pods} times in {seconds} s");
+    assert_eq!(lists(&sick)["Application in all"], 1, "the Applications are watched");
+
+    let healthy = Fixed::with(well());
+    Notes::of(&healthy, 9).await;
+    assert!(lists(&healthy).values().all(|&times| times <= 2), "{:?}", lists(&healthy));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ctrl_c_ends_a_watch_at_once() {
+    let cluster = Fixed::with(well());
+    let cancel = CancellationToken::new();
+    let mut notes = Notes { seen: Vec::new(), enough: 9, ticks: 0 };
+    let stop = async {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        cancel.cancel();
+    };
+    let begin = tokio::time::Instant::now();
+    let (last, ()) = tokio::join!(watch(&cluster, None, &mut notes, &cancel), stop);
+    assert_eq!(begin.elapsed(), Duration::from_secs(3));
+    assert!(last.unwrap().unwrap().converged);
 }

@@ -14,6 +14,7 @@ use super::process::{Output, ProcessError, Program, TOKEN_VARIABLES};
 use crate::ports::git::GitError;
 
 mod agent;
+pub mod branch;
 pub mod copy;
 mod pack;
 pub mod publish;

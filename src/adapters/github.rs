@@ -22,6 +22,7 @@ use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 mod address;
 mod answer;
 mod exchange;
+mod pull_requests;
 
 /// The most pages of deploy keys that are read, of 100 keys each.
 const MOST_PAGES: usize = 100;

@@ -16,7 +16,7 @@ use url::form_urlencoded;
 use self::answer::Subject;
 use self::discovery::{Discovery, Served};
 pub use self::kubeconfig::{ContextChoice, contexts, kubeconfig_files};
-use self::transport::{Call, SharedTransport, Transport};
+use self::transport::{Call, JSON, SharedTransport, Transport};
 use crate::domain::{Flakiness, Identity, Object, ObjectRef, Resource};
 use crate::event::Events;
 use crate::ports::Cluster;
@@ -35,6 +35,9 @@ const FIELD_MANAGER: &str = "gitops-bootstrap";
 
 /// How many objects are read at a time (the page size of `kubectl`).
 const PAGE: usize = 500;
+
+/// Lists without what is in the objects (kubernetes.io, "API concepts", "Metadata-only fetches"); an extension API that does not know how answers in full.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 
 /// How often a list is begun anew because its pages ran out of time on the server.
 const LIST_ATTEMPTS: usize = 3;
@@ -167,8 +170,44 @@ impl KubernetesCluster {
         allowed.ok_or_else(|| self.transport.unintelligible("an access review without a verdict"))
     }
 
+    /// Reads all objects of a kind in a form, from the beginning again where the server forgot a list in between.
+    async fn whole_list(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        labels: Option<&str>,
+        accept: &'static str,
+    ) -> Result<Vec<Object>, ClusterError> {
+        let served = self.kind(resource).await?;
+        let namespace = namespace.filter(|_| served.scope == Scope::Namespaced);
+        let path = collection_path(resource, &served, namespace);
+        for _ in 0..LIST_ATTEMPTS {
+            match self.pages(&path, labels, resource, accept).await {
+                Ok(Some(objects)) => return Ok(objects),
+                Ok(None) => {}
+                Err(error) => {
+                    if let ClusterError::NotServed(resource) = &error {
+                        self.discovery.forget(resource);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(ClusterError::Transient {
+            server: self.transport.server.clone(),
+            message: format!("the pages of the list of {} ran out of time {LIST_ATTEMPTS} times", served.plural),
+            retry_after: None,
+        })
+    }
+
     /// Reads all pages of a list; none if the server forgot where it was in between.
-    async fn pages(&self, path: &str, labels: Option<&str>, resource: &Resource) -> Result<Option<Vec<Object>>, ClusterError> {
+    async fn pages(
+        &self,
+        path: &str,
+        labels: Option<&str>,
+        resource: &Resource,
+        accept: &'static str,
+    ) -> Result<Option<Vec<Object>>, ClusterError> {
         let mut objects = Vec::new();
         let mut next = String::new();
         loop {
@@ -178,7 +217,7 @@ impl KubernetesCluster {
             if !next.is_empty() {
                 query.push(("continue", &next));
             }
-            let answer = self.transport.send(&Call::get(with_query(path, &query))).await?;
+            let answer = self.transport.send(&Call::get(with_query(path, &query)).accepting(accept)).await?;
             if answer.status == http::StatusCode::GONE {
                 return Ok(None);
             }
@@ -254,26 +293,11 @@ impl Cluster for KubernetesCluster {
     }
 
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError> {
-        let served = self.kind(resource).await?;
-        let namespace = namespace.filter(|_| served.scope == Scope::Namespaced);
-        let path = collection_path(resource, &served, namespace);
-        for _ in 0..LIST_ATTEMPTS {
-            match self.pages(&path, labels, resource).await {
-                Ok(Some(objects)) => return Ok(objects),
-                Ok(None) => {}
-                Err(error) => {
-                    if let ClusterError::NotServed(resource) = &error {
-                        self.discovery.forget(resource);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Err(ClusterError::Transient {
-            server: self.transport.server.clone(),
-            message: format!("the pages of the list of {} ran out of time {LIST_ATTEMPTS} times", served.plural),
-            retry_after: None,
-        })
+        self.whole_list(resource, namespace, labels, JSON).await
+    }
+
+    async fn list_metadata(&self, resource: &Resource, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        self.whole_list(resource, namespace, None, METADATA_ONLY).await
     }
 
     async fn create(&self, object: &Object) -> Result<Object, ClusterError> {

@@ -4,12 +4,15 @@
 //! `kubectl` lets pass, are errors. Limits keep a hostile file from costing more than it weighs. No message repeats a line of the file,
 //! since the line may be a secret.
 
+mod written;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::error::{Failure, Result};
+pub use written::{Shape, Written, parse_written};
 
 /// The largest file that is read, in bytes.
 pub const LARGEST_FILE: usize = 64 * 1024 * 1024;

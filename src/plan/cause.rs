@@ -1,72 +1,52 @@
-//! The deepest cause of an Application that is not well, from what its objects show: from the workload to its Pods, to their containers.
+//! The deepest cause of an Application that is not well, from what its objects show: from the workload to its Pods, to their containers, to a
+//! Secret that is not there, and to whatever should have made it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod evidence;
+mod live;
+mod origin;
+#[cfg(test)]
+mod origin_tests;
+
+use std::collections::BTreeSet;
 
 use crate::domain::application::{Application, HealthStatus, ManagedObject, Phase};
-use crate::domain::{Object, Resource};
 
+use self::evidence::Reader;
+pub use self::evidence::{Evidence, Question};
+use self::live::Live;
 use super::diagnosis::State;
-use super::plain_words::tidy;
-use super::pod;
+use super::plain_words;
 
-/// The most lists that are read for one Application.
-pub const MOST_LISTS: usize = 10;
+/// The most kinds of its objects that are looked into for one Application, each namespace counted for itself.
+pub const MOST_KINDS: usize = 10;
 
 /// The most namespaces that are looked into for one Application.
 const MOST_NAMESPACES: usize = 2;
 
-/// A list of objects: of one kind in one namespace, or of a cluster-scoped kind.
-pub type List = (Resource, Option<String>);
-
-/// The lists that were read. Those that could not be are absent, and what they would have shown stays unknown.
-pub type Evidence = BTreeMap<List, Vec<Object>>;
-
-/// The lists that tell why `application` is in `state`: none where Argo CD's own words are the cause already.
-pub fn lists(application: &Application, state: &State) -> BTreeSet<List> {
-    if !is_in_its_objects(application, state) {
-        return BTreeSet::new();
-    }
-    let mut namespaces = BTreeSet::new();
-    let mut wanted = Vec::new();
-    for object in suspects(application) {
-        let namespace = Some(object.namespace.clone()).filter(|namespace| !namespace.is_empty());
-        if let Some(namespace) = &namespace {
-            if !namespaces.contains(namespace) && namespaces.len() == MOST_NAMESPACES {
-                continue;
-            }
-            namespaces.insert(namespace.clone());
-        }
-        let helpers: &[(&str, &str)] = match object.kind.as_str() {
-            "Deployment" => &[("v1", "Pod"), ("apps/v1", "ReplicaSet"), ("v1", "Event")],
-            "StatefulSet" => &[("v1", "Pod"), ("v1", "Event"), ("v1", "PersistentVolumeClaim")],
-            "DaemonSet" | "ReplicaSet" | "Job" => &[("v1", "Pod"), ("v1", "Event")],
-            "Pod" | "PersistentVolumeClaim" => &[("v1", "Event")],
-            _ => &[],
-        };
-        wanted.push((object.resource(), namespace.clone()));
-        wanted.extend(helpers.iter().map(|(api_version, kind)| (Resource::new(api_version, kind), namespace.clone())));
-    }
-    let mut lists = BTreeSet::new();
-    for list in wanted {
-        if lists.len() < MOST_LISTS {
-            lists.insert(list);
-        }
-    }
-    lists
+/// What has to be asked of the cluster to tell why `application` is in `state`: what to begin with if `evidence` is empty, and then, with the
+/// answers in it, what lies deeper. None where Argo CD's own words are the cause already, and once the cause is known.
+pub fn questions(application: &Application, state: &State, evidence: &Evidence) -> Vec<Question> {
+    let reader = Reader::of(evidence);
+    let _cause = find(application, state, &reader);
+    reader.into_open()
 }
 
-/// The deepest cause that `evidence` shows, in a sentence.
+/// The deepest cause that `evidence` shows, in a sentence that names the object.
 pub fn deepest(application: &Application, state: &State, evidence: &Evidence) -> Option<String> {
     culprit(application, state, evidence).map(|(_, cause)| cause)
 }
 
 /// The object of the Application at which the deepest cause shows, and that cause.
 pub fn culprit(application: &Application, state: &State, evidence: &Evidence) -> Option<(ManagedObject, String)> {
+    find(application, state, &Reader::of(evidence))
+}
+
+fn find(application: &Application, state: &State, reader: &Reader<'_>) -> Option<(ManagedObject, String)> {
     if !is_in_its_objects(application, state) {
         return None;
     }
-    suspects(application).find_map(|managed| {
-        let live = Live::beside(&managed, evidence);
+    suspects(application).into_iter().find_map(|managed| {
+        let live = Live::beside(&managed, reader);
         let cause = live.cause(live.find(&managed)?)?;
         Some((managed, cause))
     })
@@ -77,50 +57,76 @@ pub fn ignored(application: &Application, state: &State, evidence: &Evidence) ->
     if !is_in_its_objects(application, state) {
         return Vec::new();
     }
+    let reader = Reader::of(evidence);
     let is_ignored = |managed: &ManagedObject| {
         // Argo CD's own programs run wherever it does, and an AppProject never has a status.
         is_custom(managed)
             && managed.group != "argoproj.io"
-            && Live::beside(managed, evidence).find(managed).is_some_and(|object| object.at("/status").is_none())
+            && Live::beside(managed, &reader).find(managed).is_some_and(|object| object.at("/status").is_none())
     };
-    suspects(application).filter(is_ignored).collect()
+    suspects(application).into_iter().filter(is_ignored).collect()
+}
+
+/// Whether `application` is not well only because of the Applications that it has made.
+pub fn is_below(application: &Application, state: &State) -> bool {
+    let is_repeating = application.operation().is_some_and(|operation| operation.is_running() && plain_words::waits_to_retry(operation));
+    !is_repeating && is_in_its_objects(application, state) && application.objects().iter().any(ManagedObject::is_application)
 }
 
 /// Whether the cause lies in the objects: they were applied, and are not well.
 fn is_in_its_objects(application: &Application, state: &State) -> bool {
-    let hook_failed = application
-        .operation()
-        .and_then(|operation| operation.sync_result.as_ref())
-        .is_some_and(|result| result.resources.iter().any(|result| matches!(result.hook_phase, Some(Phase::Failed | Phase::Error))));
     match state {
-        State::Progressing { .. } => !matches!(application.health(), HealthStatus::Healthy | HealthStatus::Suspended),
+        State::Progressing { .. } => {
+            !matches!(application.health(), HealthStatus::Healthy | HealthStatus::Suspended) || hooks(application).next().is_some()
+        }
         State::Failed { .. } => application.errors().next().is_none(),
-        State::Stalled { .. } => hook_failed,
+        State::Stalled { .. } => hooks(application).any(|(phase, _)| matches!(phase, Phase::Failed | Phase::Error)),
         State::Converged | State::Waiting { .. } | State::Deleting | State::Unknown => false,
     }
 }
 
-/// The objects that may be the cause, the likeliest first: where Argo CD keeps their health, those that are not healthy.
-fn suspects(application: &Application) -> impl Iterator<Item = ManagedObject> {
-    let hooks = application.operation().and_then(|operation| operation.sync_result.as_ref()).into_iter().flat_map(|result| {
-        result.resources.iter().filter(|result| result.hook_phase.is_some() && result.kind == "Job").map(|result| ManagedObject {
+/// The Jobs that are hooks of the last sync and have not succeeded, each with how far it is.
+fn hooks(application: &Application) -> impl Iterator<Item = (Phase, ManagedObject)> {
+    let results =
+        application.operation().and_then(|operation| operation.sync_result.as_ref()).into_iter().flat_map(|result| &result.resources);
+    results.filter(|result| result.kind == "Job").filter_map(|result| {
+        let phase = result.hook_phase.filter(|phase| *phase != Phase::Succeeded && result.status.is_empty())?;
+        let job = ManagedObject {
             group: "batch".to_owned(),
             version: "v1".to_owned(),
             kind: result.kind.clone(),
             namespace: result.namespace.clone(),
             name: result.name.clone(),
             ..ManagedObject::default()
-        })
-    });
-    let objects = application.objects().iter();
+        };
+        Some((phase, job))
+    })
+}
+
+/// The objects that may be the cause, the likeliest first: where Argo CD keeps their health, those that are not healthy. Few namespaces and
+/// kinds are looked into: the objects of one Application most often fail for one reason.
+fn suspects(application: &Application) -> Vec<ManagedObject> {
+    let objects = application.objects().iter().filter(|object| rank(object).is_some());
     let mut suspects: Vec<ManagedObject> = objects
-        .filter(|object| rank(object).is_some())
         .filter(|object| object.health.as_ref().is_none_or(|health| health.status != HealthStatus::Healthy))
         .cloned()
-        .chain(hooks)
+        .chain(hooks(application).map(|(_, job)| job))
         .collect();
     suspects.sort_by_key(rank);
-    suspects.into_iter()
+    let (mut namespaces, mut kinds) = (BTreeSet::new(), BTreeSet::new());
+    suspects.retain(|suspect| {
+        let is_within = |namespaces: &BTreeSet<String>| {
+            suspect.namespace.is_empty() || namespaces.len() < MOST_NAMESPACES || namespaces.contains(&suspect.namespace)
+        };
+        let kind = (suspect.resource(), suspect.namespace.clone());
+        if !is_within(&namespaces) || (kinds.len() == MOST_KINDS && !kinds.contains(&kind)) {
+            return false;
+        }
+        namespaces.extend(Some(suspect.namespace.clone()).filter(|namespace| !namespace.is_empty()));
+        kinds.insert(kind);
+        true
+    });
+    suspects
 }
 
 /// How likely an object of this kind is the cause: none for kinds that are well as soon as they are there.
@@ -139,144 +145,36 @@ fn is_custom(object: &ManagedObject) -> bool {
     object.group.contains('.') && !object.group.ends_with(".k8s.io") && !object.is_application()
 }
 
-/// What the cluster shows in one namespace.
-struct Live<'a> {
-    evidence: &'a Evidence,
-    namespace: Option<&'a str>,
-}
+/// Evidence for tests.
+#[cfg(test)]
+pub(crate) mod samples {
+    use serde_json::Value;
 
-impl<'a> Live<'a> {
-    /// What is where `managed` is.
-    fn beside(managed: &'a ManagedObject, evidence: &'a Evidence) -> Self {
-        Self { evidence, namespace: Some(managed.namespace.as_str()).filter(|namespace| !namespace.is_empty()) }
-    }
+    use super::{Evidence, Question, questions};
+    use crate::domain::{Application, Object};
+    use crate::plan::diagnosis::State;
 
-    fn find(&self, managed: &ManagedObject) -> Option<&'a Object> {
-        self.list(&managed.resource()).iter().find(|object| object.name() == managed.name)
-    }
-
-    fn list(&self, resource: &Resource) -> &'a [Object] {
-        self.evidence.get(&(resource.clone(), self.namespace.map(str::to_owned))).map_or(&[], Vec::as_slice)
-    }
-
-    fn cause(&self, object: &Object) -> Option<String> {
-        match object.kind() {
-            "Pod" => pod::cause(object, self.list(&Resource::new("v1", "Event"))).map(|cause| self.of(object, &cause)),
-            "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet" | "Job" => self.workload(object),
-            "PersistentVolumeClaim" => self.claim(object),
-            "Service" => service(object).map(|cause| self.of(object, cause)),
-            _ => condition(object).map(|cause| self.of(object, &cause)),
+    /// What is found out about `applications` in a cluster that has `live`.
+    pub(crate) fn evidence(applications: &[(Application, State)], live: Vec<Value>) -> Evidence {
+        let live: Vec<Object> = live.into_iter().map(|object| Object::new(object).unwrap()).collect();
+        let is_meant = |object: &Object, question: &Question| match question {
+            Question::List(resource, namespace) => object.resource() == *resource && object.namespace() == namespace.as_deref(),
+            Question::Object(reference) => object.reference() == *reference,
+        };
+        let mut evidence = Evidence::default();
+        for _ in 0..20 {
+            let open: Vec<Question> =
+                applications.iter().flat_map(|(application, state)| questions(application, state, &evidence)).collect();
+            if open.is_empty() {
+                return evidence;
+            }
+            for question in open {
+                let answer = live.iter().filter(|object| is_meant(object, &question)).cloned().collect();
+                evidence.add(question, Some(answer));
+            }
         }
+        panic!("the questions do not end");
     }
-
-    fn of(&self, object: &Object, cause: &str) -> String {
-        match self.namespace {
-            Some(namespace) => format!("{} {namespace}/{}: {cause}", object.kind(), object.name()),
-            None => format!("{} {}: {cause}", object.kind(), object.name()),
-        }
-    }
-
-    fn owned_by(&self, resource: &Resource, owner: &Object) -> impl Iterator<Item = &'a Object> {
-        let uid = owner.uid().unwrap_or_default().to_owned();
-        self.list(resource).iter().filter(move |object| !uid.is_empty() && owners(object).any(|owner| owner == uid))
-    }
-
-    fn workload(&self, workload: &Object) -> Option<String> {
-        let pods = Resource::new("v1", "Pod");
-        let middle: Vec<&Object> = self.owned_by(&Resource::new("apps/v1", "ReplicaSet"), workload).collect();
-        let owners = || std::iter::once(workload).chain(middle.iter().copied());
-        let events = self.list(&Resource::new("v1", "Event"));
-        let worst = owners()
-            .flat_map(|owner| self.owned_by(&pods, owner))
-            .filter_map(|pod| pod::judge(pod, events).map(|judgement| (judgement, pod)))
-            .max_by(|(left, left_pod), (right, right_pod)| {
-                left.weight.cmp(&right.weight).then_with(|| right_pod.name().cmp(left_pod.name()))
-            });
-        if let Some((judgement, pod)) = worst {
-            let claim = Some(()).filter(|()| judgement.waits_for_a_claim).and_then(|()| self.unbound_claim());
-            return Some(claim.unwrap_or_else(|| self.of(pod, &judgement.cause)));
-        }
-        owners().find_map(|owner| not_created(owner, events)).or_else(|| condition(workload)).map(|cause| self.of(workload, &cause))
-    }
-
-    fn unbound_claim(&self) -> Option<String> {
-        self.list(&Resource::new("v1", "PersistentVolumeClaim")).iter().find_map(|claim| self.claim(claim))
-    }
-
-    fn claim(&self, claim: &Object) -> Option<String> {
-        if claim.text("/status/phase") == Some("Bound") {
-            return None;
-        }
-        let said = pod::last_event(
-            self.list(&Resource::new("v1", "Event")),
-            claim,
-            &["ProvisioningFailed", "FailedBinding", "WaitForFirstConsumer"],
-        );
-        let why = said.map_or_else(|| "no volume was made for it yet".to_owned(), |message| plain_claim(message, claim));
-        Some(self.of(claim, &format!("the claim is not bound: {why}")))
-    }
-}
-
-fn plain_claim(message: &str, claim: &Object) -> String {
-    if message.contains("storageclass") && message.contains("not found") {
-        return format!("the StorageClass `{}` is not there", claim.text("/spec/storageClassName").unwrap_or_default());
-    }
-    if message.contains("no persistent volumes available for this claim and no storage class is set") {
-        return "there is no default StorageClass, and the claim names none".to_owned();
-    }
-    tidy(message)
-}
-
-fn owners(object: &Object) -> impl Iterator<Item = &str> {
-    let owners = object.at("/metadata/ownerReferences").and_then(serde_json::Value::as_array);
-    owners.into_iter().flatten().filter_map(|owner| owner.get("uid")?.as_str())
-}
-
-/// Why a workload has no Pods: a quota, a policy, or a missing ServiceAccount.
-fn not_created(workload: &Object, events: &[Object]) -> Option<String> {
-    let failure = conditions(workload).find(|condition| condition.name == "ReplicaFailure" && condition.status == "True");
-    let message = failure.map(|condition| condition.message).or_else(|| pod::last_event(events, workload, &["FailedCreate"]))?;
-    Some(format!("its Pods cannot be made: {}", super::plain_words::explain(message)))
-}
-
-/// What a false condition of an object says; the words are the kind's own.
-fn condition(object: &Object) -> Option<String> {
-    let found = conditions(object).find(|condition| match condition.name {
-        "Failed" | "Stalled" | "Degraded" => condition.status == "True",
-        "Ready" | "Available" | "Progressing" | "Synced" | "Established" | "Healthy" | "Reconciled" | "Programmed" | "Accepted" => {
-            condition.status == "False"
-        }
-        _ => false,
-    })?;
-    Some(match (found.reason, found.message) {
-        ("ProgressDeadlineExceeded", _) => "it did not become ready within its deadline".to_owned(),
-        ("", "") => format!("its condition {} is {}", found.name, found.status),
-        (reason, "") => format!("its condition {} is {}: {reason}", found.name, found.status),
-        (_, message) => super::plain_words::explain(message),
-    })
-}
-
-struct Condition<'a> {
-    name: &'a str,
-    status: &'a str,
-    reason: &'a str,
-    message: &'a str,
-}
-
-fn conditions(object: &Object) -> impl Iterator<Item = Condition<'_>> {
-    let all = object.at("/status/conditions").and_then(serde_json::Value::as_array);
-    all.into_iter().flatten().map(|condition| {
-        let text = |name| condition.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
-        Condition { name: text("type"), status: text("status"), reason: text("reason"), message: text("message") }
-    })
-}
-
-fn service(service: &Object) -> Option<&'static str> {
-    let has_address =
-        service.at("/status/loadBalancer/ingress").and_then(serde_json::Value::as_array).is_some_and(|addresses| !addresses.is_empty());
-    (service.text("/spec/type") == Some("LoadBalancer") && !has_address).then_some(
-        "it has no address yet: nothing in the cluster gives addresses to Services of type LoadBalancer, or it has not come to it",
-    )
 }
 
 #[cfg(test)]
@@ -292,12 +190,9 @@ mod tests {
         let resource = json!({"group": group, "version": version, "kind": kind, "namespace": "web", "name": "web", "status": "Synced"});
         let application = read(patched(healthy("web"), &json!({"status": {"health": {"status": "Degraded"}, "resources": [resource]}})));
         let state = verdict(&application, None);
-        let mut evidence: Evidence = lists(&application, &state).into_iter().map(|list| (list, Vec::new())).collect();
-        for object in live.into_iter().map(|object| Object::new(object).unwrap()) {
-            let list = (object.resource(), object.namespace().map(str::to_owned));
-            evidence.get_mut(&list).unwrap_or_else(|| panic!("{list:?} is not read")).push(object);
-        }
-        deepest(&application, &state, &evidence)
+        let applications = [(application, state)];
+        let evidence = samples::evidence(&applications, live);
+        deepest(&applications[0].0, &applications[0].1, &evidence)
     }
 
     fn object(api_version: &str, kind: &str, rest: &Value) -> Value {
@@ -316,7 +211,7 @@ mod tests {
         let event = json!({"involvedObject": {"uid": "o-1"}, "reason": "FailedCreate", "message": "serviceaccount \"web\" not found"});
         assert_eq!(
             found("apps", "v1", "DaemonSet", vec![object("apps/v1", "DaemonSet", &json!({})), object("v1", "Event", &event)]).unwrap(),
-            "DaemonSet web/web: its Pods cannot be made: serviceaccount \"web\" not found"
+            "DaemonSet web/web: its Pods cannot be made: the ServiceAccount `web` is not there"
         );
     }
 
@@ -375,12 +270,11 @@ mod tests {
     fn a_custom_object_says_it_by_its_condition() {
         let conditions = json!({"status": {"conditions": [
             {"type": "Synced", "status": "True"},
-            {"type": "Ready", "status": "False", "reason": "SecretSyncedError", "message": "could not get secret data from provider"},
+            {"type": "Ready", "status": "False", "reason": "NoPrimary", "message": "no primary answers"},
         ]}});
         assert_eq!(
-            found("external-secrets.io", "v1", "ExternalSecret", vec![object("external-secrets.io/v1", "ExternalSecret", &conditions)])
-                .unwrap(),
-            "ExternalSecret web/web: could not get secret data from provider"
+            found("example.org", "v1", "Database", vec![object("example.org/v1", "Database", &conditions)]).unwrap(),
+            "Database web/web: no primary answers"
         );
     }
 
@@ -405,9 +299,13 @@ mod tests {
             .chain((0..40).map(|index| json!({"group": format!("g{index}.example.org"), "version": "v1", "kind": "Thing", "namespace": "ns-0", "name": "a"})))
             .collect();
         let application = read(patched(healthy("web"), &json!({"status": {"health": {"status": "Progressing"}, "resources": resources}})));
-        let lists = lists(&application, &verdict(&application, None));
-        assert_eq!(lists.len(), MOST_LISTS);
-        let namespaces: BTreeSet<_> = lists.iter().map(|(_, namespace)| namespace).collect();
+        let questions = questions(&application, &verdict(&application, None), &Evidence::default());
+        assert_eq!(questions.len(), MOST_KINDS);
+        let namespace = |question: &Question| match question {
+            Question::List(_, namespace) => namespace.clone(),
+            Question::Object(object) => object.namespace.clone(),
+        };
+        let namespaces: BTreeSet<_> = questions.iter().map(namespace).collect();
         assert!(namespaces.len() <= MOST_NAMESPACES, "{namespaces:?}");
     }
 
@@ -419,7 +317,7 @@ mod tests {
             json!({"status": {"operationState": {"phase": "Failed", "message": "namespaces \"web\" not found"}, "health": {"status": "Missing"}}}),
         ] {
             let application = read(patched(healthy("web"), &patch));
-            assert!(lists(&application, &verdict(&application, None)).is_empty(), "{patch}");
+            assert_eq!(questions(&application, &verdict(&application, None), &Evidence::default()), [], "{patch}");
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::{Object, RepositoryPath, RepositoryUrl};
 use crate::manifest::decryptable::Undecryptable;
 
 use super::recovery::{Loss, LossKind};
+pub(super) use references::makes;
 
 /// The API groups of operators that run databases and brokers, and what each runs.
 const DATABASES: [(&str, &str); 10] = [
@@ -29,14 +30,19 @@ const DATABASES: [(&str, &str); 10] = [
 ];
 
 /// The objects of a tree, each with the namespace that it ends up in.
-struct Placed<'a> {
+pub(super) struct Placed<'a> {
     rendered: &'a Rendered,
     namespace: String,
 }
 
 impl Placed<'_> {
-    fn object(&self) -> &Object {
+    pub(super) fn object(&self) -> &Object {
         &self.rendered.object
+    }
+
+    /// The namespace; for kinds that live in none, that of what is beside it.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// As people name it: `Cluster shop/main`.
@@ -51,8 +57,7 @@ impl Placed<'_> {
 
 /// Lists what cannot come back from Git. `objects` are all objects of the tree, `undecryptable` is what no key at hand decrypts.
 pub fn losses(tree: &Tree, objects: &[Rendered], bundle: Option<&Bundle>, undecryptable: &[Undecryptable]) -> Vec<Loss> {
-    let destinations = destinations(tree);
-    let placed: Vec<Placed<'_>> = objects.iter().map(|rendered| place(rendered, &destinations)).collect();
+    let placed = placed(tree, objects);
     let mut losses: Vec<Loss> = undecryptable.iter().map(undecrypted).collect();
     losses.extend(references::missing(&placed, bundle));
     losses.extend(repositories(tree, bundle));
@@ -63,6 +68,12 @@ pub fn losses(tree: &Tree, objects: &[Rendered], bundle: Option<&Bundle>, undecr
     losses.extend(argocd(bundle));
     losses.sort();
     losses
+}
+
+/// The objects of a tree, each in its place.
+pub(super) fn placed<'a>(tree: &Tree, objects: &'a [Rendered]) -> Vec<Placed<'a>> {
+    let destinations = destinations(tree);
+    objects.iter().map(|rendered| place(rendered, &destinations)).collect()
 }
 
 /// The folders that Applications take, the longest first, each with the namespace for objects that name none.

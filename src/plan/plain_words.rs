@@ -174,6 +174,9 @@ fn api_server(message: &str, has: &impl Fn(&str) -> bool) -> Option<String> {
     if let Some(namespace) = between(message, "namespaces \"", "\" not found") {
         return Some(format!("the namespace `{namespace}` is not there"));
     }
+    if let Some(account) = between(message, "serviceaccount \"", "\" not found") {
+        return Some(format!("the ServiceAccount `{account}` is not there"));
+    }
     if let Some(kind) = between(message, "no matches for kind \"", "\"") {
         return Some(format!("the cluster does not know the kind {kind}: its resource definition (CRD) is not installed"));
     }

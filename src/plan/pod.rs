@@ -15,16 +15,24 @@ pub struct Judgement {
     pub weight: u8,
     /// Whether a volume claim that is not bound keeps it from being scheduled.
     pub waits_for_a_claim: bool,
+    /// The name of a Secret that it refers to and that is not there.
+    pub missing_secret: Option<String>,
 }
 
-/// Why `pod` is not ready, in a sentence; none if it is, or has ended well.
-pub fn cause(pod: &Object, events: &[Object]) -> Option<String> {
-    judge(pod, events).map(|judgement| judgement.cause)
+impl Judgement {
+    const fn of(cause: String, weight: u8) -> Self {
+        Self { cause, weight, waits_for_a_claim: false, missing_secret: None }
+    }
+
+    /// The same, where what the kubelet says may name a Secret that is not there.
+    fn told(self, message: &str) -> Self {
+        Self { missing_secret: missing(message, "secret").map(str::to_owned), ..self }
+    }
 }
 
 /// Why `pod` is not ready; none if it is, or has ended well. `events` are those of its namespace.
 pub fn judge(pod: &Object, events: &[Object]) -> Option<Judgement> {
-    let judgement = |cause: String, weight| Some(Judgement { cause, weight, waits_for_a_claim: false });
+    let judgement = |cause: String, weight| Some(Judgement::of(cause, weight));
     match pod.text("/status/phase") {
         Some("Succeeded") => return None,
         Some("Failed") if pod.text("/status/reason").is_some() => {
@@ -38,21 +46,21 @@ pub fn judge(pod: &Object, events: &[Object]) -> Option<Judgement> {
     }
     if let Some(message) = unschedulable(pod) {
         let waits_for_a_claim = message.contains("PersistentVolumeClaim");
-        return Some(Judgement { cause: format!("no node can take it: {}", nodes(message)), weight: 3, waits_for_a_claim });
+        return Some(Judgement { waits_for_a_claim, ..Judgement::of(format!("no node can take it: {}", nodes(message)), 3) });
     }
-    let containers = ["/status/initContainerStatuses", "/status/containerStatuses"]
+    let containers = [("init container", "/status/initContainerStatuses"), ("container", "/status/containerStatuses")]
         .into_iter()
-        .filter_map(|pointer| pod.at(pointer)?.as_array())
-        .flatten()
-        .filter_map(|status| container(status, pod, events));
-    if let Some((cause, weight)) = containers.max_by_key(|(_, weight)| *weight) {
-        return judgement(cause, weight);
+        .filter_map(|(noun, pointer)| Some((noun, pod.at(pointer)?.as_array()?)))
+        .flat_map(|(noun, statuses)| statuses.iter().map(move |status| (noun, status)))
+        .filter_map(|(noun, status)| container(noun, status, pod, events));
+    if let Some(worst) = containers.max_by_key(|judgement| judgement.weight) {
+        return Some(worst);
     }
     if is_ready(pod) {
         return None;
     }
     match last_event(events, pod, &["FailedScheduling", "FailedCreatePodSandBox", "FailedMount", "FailedAttachVolume"]) {
-        Some(message) => judgement(mount(message), 2),
+        Some(message) => Some(Judgement::of(mount(message), 2).told(message)),
         None => judgement("it is starting".to_owned(), 0),
     }
 }
@@ -87,14 +95,42 @@ fn unschedulable(pod: &Object) -> Option<&str> {
         .map(|condition| condition["message"].as_str().unwrap_or("the scheduler does not say why"))
 }
 
-/// The scheduler's message without what it says of preemption.
+/// What the scheduler says, without what it says of preemption: of how many nodes, which have what against them.
 fn nodes(message: &str) -> String {
-    tidy(message.split(" preemption:").next().unwrap_or(message))
+    let message = message.split(" preemption:").next().unwrap_or(message);
+    let reasons = || {
+        let (head, reasons) = message.split_once(" nodes are available: ")?;
+        let (_, all) = head.split_once('/')?;
+        let reasons: Vec<String> = tidy(reasons).split(", ").map(|reason| nodes_with(reason, all)).collect();
+        Some(reasons.join(", "))
+    };
+    reasons().unwrap_or_else(|| tidy(message))
+}
+
+/// One reason of the scheduler, `2 Insufficient cpu`, in plain words (the plugins' messages, `pkg/scheduler/framework/plugins`).
+fn nodes_with(reason: &str, all: &str) -> String {
+    let counted = reason.split_once(' ').filter(|(number, _)| number.chars().all(|character| character.is_ascii_digit()));
+    let Some((number, reason)) = counted else { return reason.to_owned() };
+    let (has, lacks) = if number == "1" { ("has", "lacks") } else { ("have", "lack") };
+    let plain = if let Some(resource) = reason.strip_prefix("Insufficient ") {
+        format!("{has} too little {resource}")
+    } else if reason.contains("node affinity/selector") {
+        format!("{lacks} the labels that it selects")
+    } else if let Some((_, taint)) = reason.split_once("untolerated taint ") {
+        format!("{has} the taint {taint}, which it does not tolerate")
+    } else if reason == "Too many pods" {
+        format!("{has} no room for another Pod")
+    } else {
+        reason.to_owned()
+    };
+    format!("{number} of {all} {plain}")
 }
 
 /// What is wrong with one container, and how telling that is.
-fn container(status: &Value, pod: &Object, events: &[Object]) -> Option<(String, u8)> {
+fn container(noun: &str, status: &Value, pod: &Object, events: &[Object]) -> Option<Judgement> {
     let name = status["name"].as_str().unwrap_or_default();
+    let judgement = |cause: String, weight| Some(Judgement::of(cause, weight));
+    let crashes = |how: &Value, weight| judgement(format!("{noun} `{name}` {}", crash(how, status["restartCount"].as_u64())), weight);
     let waiting = &status["state"]["waiting"];
     let message = waiting["message"].as_str().unwrap_or_default();
     if let Some(reason) = waiting["reason"].as_str() {
@@ -107,35 +143,35 @@ fn container(status: &Value, pod: &Object, events: &[Object]) -> Option<(String,
             | "RegistryUnavailable" => {
                 let said = last_event_that(events, pod, &["Failed"], |said| said.contains("pull image")).unwrap_or(message);
                 let image = status["image"].as_str().unwrap_or_default();
-                Some((format!("the image `{image}` cannot be pulled: {}", image_fault(said)), 5))
+                judgement(format!("the image `{image}` cannot be pulled: {}", image_fault(said)), 5)
             }
-            "CrashLoopBackOff" => Some((crash(name, &status["lastState"]["terminated"], status["restartCount"].as_u64()), 5)),
+            "CrashLoopBackOff" => crashes(&status["lastState"]["terminated"], 5),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                Some((format!("container `{name}` cannot be made: {}", reference(message)), 4))
+                Some(Judgement::of(format!("{noun} `{name}` cannot be made: {}", reference(message)), 4).told(message))
             }
             "ContainerCreating" | "PodInitializing" => {
-                let said = last_event(events, pod, &["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"])?;
-                Some((mount(said), 4))
+                let said = last_event(events, pod, &["FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"]);
+                let said = said.or_else(|| Some(message).filter(|message| !message.is_empty()))?;
+                Some(Judgement::of(mount(said), 4).told(said))
             }
-            other => Some((format!("container `{name}` waits ({other}){}", after_colon(message)), 1)),
+            other => judgement(format!("{noun} `{name}` waits ({other}){}", after_colon(message)), 1),
         };
     }
     let terminated = &status["state"]["terminated"];
     if terminated.is_object() {
-        let failed = terminated["exitCode"].as_i64() != Some(0);
-        return failed.then(|| (crash(name, terminated, status["restartCount"].as_u64()), 4));
+        return if terminated["exitCode"].as_i64() == Some(0) { None } else { crashes(terminated, 4) };
     }
-    let is_running = status["state"]["running"].is_object() && status["started"] != false;
+    let is_running = status["state"]["running"].is_object();
+    if is_running && status["started"] == false {
+        let probe = last_event(events, pod, &["Unhealthy"]).map(tidy);
+        return judgement(format!("{noun} `{name}` is starting{}", after_colon(&probe.unwrap_or_default())), 2);
+    }
     if is_running && status["ready"] == false {
         let probe = last_event(events, pod, &["Unhealthy"]).map(tidy).filter(|said| said.contains("probe"));
-        return Some(match probe {
-            Some(said) => (format!("container `{name}` runs and is not ready: {said}"), 3),
-            None => (format!("container `{name}` runs and is not ready yet"), 1),
-        });
-    }
-    if status["state"]["running"].is_object() && status["started"] == false {
-        let probe = last_event(events, pod, &["Unhealthy"]).map(tidy);
-        return Some((format!("container `{name}` is starting{}", after_colon(&probe.unwrap_or_default())), 2));
+        return match probe {
+            Some(said) => judgement(format!("{noun} `{name}` runs and is not ready: {said}"), 3),
+            None => judgement(format!("{noun} `{name}` runs and is not ready yet"), 1),
+        };
     }
     None
 }
@@ -144,22 +180,23 @@ fn after_colon(message: &str) -> String {
     if message.is_empty() { String::new() } else { format!(": {}", tidy(message)) }
 }
 
-fn crash(name: &str, terminated: &Value, restarts: Option<u64>) -> String {
+/// How a container ends, how often it was restarted, and the last line of what it left as its message.
+fn crash(terminated: &Value, restarts: Option<u64>) -> String {
     let times = match restarts.unwrap_or_default() {
         0 => String::new(),
         1 => " (restarted once)".to_owned(),
         number => format!(" (restarted {number} times)"),
     };
     if terminated["reason"] == "OOMKilled" {
-        return format!("container `{name}` was killed because it needs more memory than its limit{times}");
+        return format!("was killed because it needs more memory than its limit{times}");
     }
-    let said = terminated["message"].as_str().unwrap_or_default();
+    let said = terminated["message"].as_str().unwrap_or_default().trim_end();
     let ended = match (terminated["exitCode"].as_i64(), terminated["signal"].as_i64()) {
         (_, Some(signal)) if signal != 0 => format!("is ended by signal {signal}"),
         (Some(code), _) => format!("ends with exit code {code}"),
         (None, _) => "ends again and again".to_owned(),
     };
-    format!("container `{name}` {ended}{times}{}", after_colon(said.lines().last().unwrap_or_default()))
+    format!("{ended}{times}{}", after_colon(said.lines().last().unwrap_or_default()))
 }
 
 /// What the container runtime says of an image, in plain words.
@@ -183,8 +220,8 @@ fn image_fault(message: &str) -> String {
 
 /// What the kubelet says of a Secret or a ConfigMap that a container refers to.
 fn reference(message: &str) -> String {
-    for (start, kind) in [("secret \"", "Secret"), ("configmap \"", "ConfigMap")] {
-        if let Some(name) = message.split_once(start).and_then(|(_, rest)| rest.split_once("\" not found")).map(|(name, _)| name) {
+    for (noun, kind) in [("secret", "Secret"), ("configmap", "ConfigMap")] {
+        if let Some(name) = missing(message, noun) {
             return format!("the {kind} `{name}` is not there");
         }
     }
@@ -192,6 +229,12 @@ fn reference(message: &str) -> String {
         return format!("{place} has no key `{key}`");
     }
     tidy(message)
+}
+
+/// The name of what is not found, as in `secret "db" not found`.
+fn missing<'a>(message: &'a str, noun: &str) -> Option<&'a str> {
+    let (name, _) = message.split_once(&format!("{noun} \""))?.1.split_once("\" not found")?;
+    Some(name)
 }
 
 /// What the kubelet says of a volume or of the Pod's network.
@@ -211,6 +254,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn cause(pod: &Object, events: &[Object]) -> Option<String> {
+        judge(pod, events).map(|judgement| judgement.cause)
+    }
 
     fn pod(status: &Value) -> Object {
         Object::new(
@@ -322,7 +369,14 @@ mod tests {
         let pending = pod(
             &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}]}),
         );
-        assert_eq!(cause(&pending, &[]).unwrap(), "no node can take it: 0/3 nodes are available: 3 Insufficient cpu");
+        assert_eq!(cause(&pending, &[]).unwrap(), "no node can take it: 3 of 3 have too little cpu");
+        let several =
+            "0/4 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint {gpu: true}, 1 node(s) were unschedulable";
+        assert_eq!(
+            nodes(several),
+            "1 of 4 has too little memory, 2 of 4 have the taint {gpu: true}, which it does not tolerate, 1 of 4 node(s) were unschedulable"
+        );
+        assert_eq!(nodes("no nodes available to schedule pods"), "no nodes available to schedule pods");
     }
 
     #[test]

@@ -1,12 +1,18 @@
 //! What `status` found, as one document: what people see as a screen, and programs as the result of the run.
 
-use std::collections::BTreeMap;
+pub mod change;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::application::Application;
 use crate::domain::{ApplicationRef, ClusterName, Identity, Object};
 
+use super::cause;
 use super::diagnosis::State;
 use super::tree::{ApplicationTree, Node};
+
+/// How many of the Applications below one are named as what it waits for.
+const NAMED: usize = 3;
 
 /// How a cluster stands. Its JSON form is the `result` of `status --output json`; fields may be added within a version of the event format.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -40,14 +46,21 @@ pub struct Status {
 }
 
 /// How an Application stands.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplicationStatus {
     /// Its place and its state.
     #[serde(flatten)]
     pub node: Node,
-    /// The deepest cause, where the cluster shows one that Argo CD does not name.
+    /// The deepest cause, where the cluster shows one that Argo CD does not name; for one that only waits for those below it, which they are.
     pub deepest_cause: Option<String>,
+}
+
+impl ApplicationStatus {
+    /// Why it has not converged, as deep as it is known.
+    pub fn reason(&self) -> Option<&str> {
+        self.deepest_cause.as_deref().or_else(|| self.node.state.reason())
+    }
 }
 
 /// Argo CD's own state.
@@ -132,14 +145,41 @@ impl Bootstrap {
     }
 }
 
+impl ApplicationTree {
+    /// Which Applications directly below one are not well, in a sentence; none if all are.
+    fn unsettled_below(&self, node: &Node) -> Option<String> {
+        let unsettled: Vec<&str> =
+            self.children(node).filter(|child| !child.is_settled()).map(|child| child.application.name.as_str()).collect();
+        let more = unsettled.len().saturating_sub(NAMED);
+        Some(match (unsettled.as_slice(), more) {
+            ([], _) => return None,
+            ([one], _) => format!("`{one}` below it is not well"),
+            (few, 0) => format!("{} below it are not well", quoted(few)),
+            (many, more) => format!("{} and {more} more below it are not well", quoted(&many[..NAMED])),
+        })
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl Status {
     /// Puts the Applications, each with how it stands, and their deepest causes into the document.
     #[must_use]
     pub fn with_applications(mut self, applications: &[(Application, State)], causes: &BTreeMap<ApplicationRef, String>) -> Self {
         self.tree = ApplicationTree::grow(applications);
-        let nodes = self.tree.nodes().iter();
+        let waiting: BTreeSet<&ApplicationRef> = applications
+            .iter()
+            .filter(|(application, state)| cause::is_below(application, state))
+            .map(|(application, _)| &application.reference)
+            .collect();
+        let deepest = |node: &Node| {
+            let below = || Some(node).filter(|node| waiting.contains(&node.application)).and_then(|node| self.tree.unsettled_below(node));
+            causes.get(&node.application).cloned().or_else(below)
+        };
         self.applications =
-            nodes.map(|node| ApplicationStatus { node: node.clone(), deepest_cause: causes.get(&node.application).cloned() }).collect();
+            self.tree.nodes().iter().map(|node| ApplicationStatus { node: node.clone(), deepest_cause: deepest(node) }).collect();
         self.commit = self.tree.roots().max_by_key(|root| self.tree.children(root).len()).and_then(|root| root.revision.clone());
         self.converged =
             !self.applications.is_empty() && self.tree.converged() == self.applications.len() && self.argocd.not_ready().next().is_none();

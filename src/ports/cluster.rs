@@ -27,6 +27,12 @@ pub trait Cluster: Send + Sync {
     /// Reads all objects of a kind, in one namespace or in all, that have all `labels` (`key=value`, or `key` for any value, with commas between).
     async fn list(&self, resource: &Resource, namespace: Option<&str>, labels: Option<&str>) -> Result<Vec<Object>, ClusterError>;
 
+    /// Reads the metadata of all objects of a kind, in one namespace or in all: what they are called, who made them and who owns them, and nothing
+    /// of what is in them. An implementation that cannot ask for less reads them whole.
+    async fn list_metadata(&self, resource: &Resource, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        self.list(resource, namespace, None).await
+    }
+
     /// Creates an object; [`ClusterError::AlreadyExists`] if there is one of that name. It may be our own, if the answer to an earlier attempt
     /// was lost: whoever has to know reads it.
     async fn create(&self, object: &Object) -> Result<Object, ClusterError>;

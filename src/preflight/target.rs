@@ -3,6 +3,7 @@
 use super::cluster::{check_marker, is_pinned, supported};
 use super::{check_trees, refused};
 use crate::domain::application::Application;
+use crate::domain::namespaces::is_brought;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::domain::{ClusterName, Declaration, Identity, Object, Resource};
 use crate::error::{Failure, Result};
@@ -20,32 +21,6 @@ pub(super) const LOOKED_AT: [(&str, &str); 7] = [
     ("batch/v1", "Job"),
     ("v1", "Pod"),
     ("v1", "PersistentVolumeClaim"),
-];
-
-/// The namespaces that Kubernetes, its distributions and the clouds bring, by the beginnings of their names: what is in them is nobody's work.
-const BROUGHT: [&str; 22] = [
-    "kube-",
-    "local-path-storage",
-    "gke-",
-    "gmp-",
-    "aks-",
-    "azure-",
-    "gatekeeper-system",
-    "amazon-",
-    "aws-",
-    "eks-",
-    "openshift-",
-    "cattle-",
-    "cluster-fleet-",
-    "fleet-",
-    "calico-",
-    "tigera-",
-    "cilium",
-    "ibm-",
-    "vmware-system-",
-    "tkg-",
-    "talos-",
-    "metrics-server",
 ];
 
 /// What a person has said is known.
@@ -162,7 +137,7 @@ async fn others(cluster: &dyn Cluster) -> Result<Vec<String>> {
 fn is_somebodys(object: &Object) -> bool {
     let namespace = object.namespace().unwrap_or_default();
     let is_made = object.at("/metadata/ownerReferences").and_then(serde_json::Value::as_array).is_some_and(|owners| !owners.is_empty());
-    !is_made && !BROUGHT.iter().any(|brought| namespace.starts_with(brought))
+    !is_made && !is_brought(namespace)
 }
 
 async fn argocd(cluster: &dyn Cluster) -> Result<String> {

@@ -176,7 +176,12 @@ impl Reporter for Bars {
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
-            Event::Finding(_) | Event::Plan { .. } | Event::Evidence { .. } => {}
+            Event::Finding(_)
+            | Event::Plan { .. }
+            | Event::Evidence { .. }
+            | Event::Status { .. }
+            | Event::Application { .. }
+            | Event::Connection { .. } => {}
             Event::Finished { .. } => {
                 self.end_work();
                 self.end_step();

@@ -99,7 +99,13 @@ impl<W: Write + Send> Reporter for Lines<W> {
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
-            Event::Finding(_) | Event::Plan { .. } | Event::Evidence { .. } | Event::Finished { .. } => {}
+            Event::Finding(_)
+            | Event::Plan { .. }
+            | Event::Evidence { .. }
+            | Event::Status { .. }
+            | Event::Application { .. }
+            | Event::Connection { .. }
+            | Event::Finished { .. } => {}
             Event::Failed { failure, .. } => self.write(&failure::failure(failure)),
         }
     }

@@ -1,9 +1,13 @@
 //! What `status` found, as people see it.
 
+mod screen;
+
 use super::step;
 use super::text::{self, Line, Look, Paint};
 use super::tree::{self, Shown};
 use crate::plan::status::Status;
+
+pub use self::screen::Screen;
 
 /// The screen of `status`: the cluster, Argo CD, and the tree.
 pub(super) fn status(status: &Status, shown: Shown<'_>, look: Look) -> Vec<Line> {

@@ -7,7 +7,8 @@ use crate::domain::ApplicationRef;
 use crate::plan::diagnosis::State;
 use crate::plan::tree::{ApplicationTree, Node};
 
-/// More Applications than this under one parent are folded: the healthy ones into one line, and of the others the first ones are shown.
+/// A tree with more Applications than this is folded: those that are well into one line for each parent, and under one parent no more than
+/// this of the others are shown.
 pub const FOLD: usize = 20;
 
 /// What a tree is shown with.
@@ -17,8 +18,8 @@ pub struct Shown<'a> {
     pub causes: &'a BTreeMap<ApplicationRef, String>,
     /// The time, for ages.
     pub now: jiff::Timestamp,
-    /// Whether every Application is shown, however many there are.
-    pub all: bool,
+    /// How many Applications are shown before the tree is folded, as [`FOLD`]; none where every one is to be shown.
+    pub fold: Option<usize>,
 }
 
 /// The lines of a tree: one for each Application, and its cause below each that is not well.
@@ -90,7 +91,7 @@ fn rows<'a>(tree: &'a ApplicationTree, shown: Shown<'_>, branches: &Branches) ->
             (false, false) => (branches.fork, branches.pass),
         };
         let below = format!("{prefix}{pass}");
-        let (children, folded) = fold(tree, node, shown.all);
+        let (children, folded) = fold(tree, node, shown.fold);
         let under = if children.is_empty() && folded.is_none() { "  " } else { branches.pass.trim_end() };
         rows.push(Row::Application { before: format!("{prefix}{branch}"), below: format!("{below}{under:<4}"), node });
         let last = children.len() - usize::from(folded.is_none()).min(children.len());
@@ -107,21 +108,26 @@ fn rows<'a>(tree: &'a ApplicationTree, shown: Shown<'_>, branches: &Branches) ->
 }
 
 /// The children that are shown, and a line for the others.
-fn fold<'a>(tree: &'a ApplicationTree, node: &'a Node, all: bool) -> (Vec<&'a Node>, Option<String>) {
+fn fold<'a>(tree: &'a ApplicationTree, node: &'a Node, fold: Option<usize>) -> (Vec<&'a Node>, Option<String>) {
     let children: Vec<&Node> = tree.children(node).collect();
-    if all || children.len() <= FOLD {
+    let Some(most) = fold.filter(|&most| tree.nodes().len() > most) else { return (children, None) };
+    let number = children.len();
+    // Parents stay, so that each tier is seen, unless there are too many even of them.
+    let is_folded = |child: &&Node| child.is_settled() && (number > most || tree.children(child).len() == 0);
+    let well = children.iter().filter(|child| child.is_settled()).count();
+    let (folded, mut kept): (Vec<&Node>, Vec<&Node>) = children.iter().copied().partition(is_folded);
+    if folded.len() < 2 && number <= most {
         return (children, None);
     }
-    let number = children.len();
-    let unsettled: Vec<&Node> = children.into_iter().filter(|child| !child.is_settled()).collect();
-    let healthy = number - unsettled.len();
-    let hidden = unsettled.len().saturating_sub(FOLD);
-    let folded = match (hidden, healthy) {
-        (0, healthy) => format!("+ {healthy} healthy"),
-        (hidden, 0) => format!("+ {hidden} more that are not healthy"),
-        (hidden, healthy) => format!("+ {hidden} more that are not healthy, and {healthy} healthy"),
+    let hidden = kept.len().saturating_sub(most);
+    kept.truncate(most);
+    let line = match (hidden, folded.len()) {
+        (0, 0) => None,
+        (0, _) => Some(format!("{well} of {number} well")),
+        (hidden, 0) => Some(format!("+ {hidden} more that are not well")),
+        (hidden, _) => Some(format!("+ {hidden} more that are not well; {well} of {number} well")),
     };
-    (unsettled.into_iter().take(FOLD).collect(), Some(folded).filter(|_| hidden + healthy > 0))
+    (kept, line)
 }
 
 /// How wide the columns are, and which there are.

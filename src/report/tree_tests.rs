@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::text::{Look, page};
-use super::{Access, Key, Shown, Summary, summary, tree};
+use super::{Access, FOLD, Key, Shown, Summary, summary, tree};
 use crate::domain::ApplicationRef;
 use crate::domain::application::samples::{self, COMMIT, healthy, parent, patched};
 use crate::plan::StepId;
@@ -80,7 +80,7 @@ fn causes() -> BTreeMap<ApplicationRef, String> {
 }
 
 fn drawn(tree: &ApplicationTree, look: Look, all: bool) -> String {
-    let shown = Shown { causes: &causes(), now: "2026-11-21T10:03:09Z".parse().unwrap(), all };
+    let shown = Shown { causes: &causes(), now: "2026-11-21T10:03:09Z".parse().unwrap(), fold: Some(FOLD).filter(|_| !all) };
     page(&tree::tree(tree, shown, look), look)
 }
 
@@ -98,6 +98,39 @@ fn a_wide_tree_folds_what_is_healthy() {
     assert_eq!(all.lines().filter(|line| line.contains(" app-")).count(), 120);
 }
 
+/// Four tiers with 1,000 Applications: one tier is well, and eleven Applications elsewhere are not.
+fn thousand() -> Vec<Value> {
+    let mut documents = vec![parent("root", &["infrastructure", "jobs", "services", "tenants"])];
+    for (tier, number) in [("infrastructure", 45), ("jobs", 1), ("services", 850), ("tenants", 99)] {
+        let names: Vec<String> = (0..number).map(|index| format!("{tier}-{index:03}")).collect();
+        documents.push(parent(tier, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+        documents.extend(names.iter().enumerate().map(|(index, name)| match (tier, index) {
+            ("services", index) if index % 90 == 7 => patched(healthy(name), &json!({"status": {"health": {"status": "Degraded"}}})),
+            ("tenants", 98) => {
+                patched(healthy(name), &json!({"spec": {"syncPolicy": {"automated": null}}, "status": {"sync": {"status": "OutOfSync"}}}))
+            }
+            _ => healthy(name),
+        }));
+    }
+    documents
+}
+
+#[test]
+fn a_thousand_applications_stay_readable_at_any_width() {
+    let tree = grown(thousand());
+    assert_eq!(tree.nodes().len(), 1_000);
+    for width in [40, 60, 120] {
+        let text = drawn(&tree, Look { width, ..PLAIN }, false);
+        assert!(text.lines().count() < 60, "{text}");
+        assert!(text.lines().all(|line| console::measure_text_width(line) <= width), "{text}");
+        insta::assert_snapshot!(format!("tree_thousand_{width}"), text);
+    }
+    let ascii = drawn(&tree, Look { width: 60, unicode: false, colour: false }, false);
+    assert!(ascii.is_ascii(), "{ascii}");
+    // Each state is a word as well as a colour and a mark.
+    assert_eq!(ascii.lines().filter(|line| line.trim_start_matches(['|', ' ']).starts_with("failed: ")).count(), 10, "{ascii}");
+}
+
 #[test]
 fn a_wide_tree_in_ruins_folds_too() {
     let ruins = (0..50).map(|index| patched(healthy(&format!("app-{index:02}")), &json!({"status": null})));
@@ -105,7 +138,7 @@ fn a_wide_tree_in_ruins_folds_too() {
     let mut documents = vec![parent("services", &names.iter().map(String::as_str).collect::<Vec<_>>())];
     documents.extend(ruins);
     let text = drawn(&grown(documents), PLAIN, false);
-    assert!(text.ends_with("  └─ + 30 more that are not healthy\n"), "{text}");
+    assert!(text.ends_with("  └─ + 30 more that are not well\n"), "{text}");
 }
 
 #[test]
@@ -135,7 +168,7 @@ fn a_summary_says_what_there_is_and_what_to_do_next() {
         cluster: "staging",
         commit: "4f2c9d1e0a",
         tree: &tree,
-        shown: Shown { causes: &none, now: "2026-11-21T10:03:09Z".parse().unwrap(), all: false },
+        shown: Shown { causes: &none, now: "2026-11-21T10:03:09Z".parse().unwrap(), fold: Some(FOLD) },
         steps: &[
             (StepId::Ns, seconds(0.01)),
             (StepId::SecretCreate, seconds(0.03)),

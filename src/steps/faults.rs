@@ -195,6 +195,10 @@ impl Cluster for Watched<dyn Cluster> {
         self.port.list(resource, namespace, labels).await
     }
 
+    async fn list_metadata(&self, resource: &Resource, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        self.port.list_metadata(resource, namespace).await
+    }
+
     async fn create(&self, object: &Object) -> Result<Object, ClusterError> {
         self.alive()?;
         self.after(self.port.create(object).await)

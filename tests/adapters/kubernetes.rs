@@ -24,6 +24,7 @@ struct Seen {
     path: String,
     query: Vec<(String, String)>,
     content_type: String,
+    accept: String,
     body: Value,
 }
 
@@ -58,11 +59,13 @@ fn cluster_until(deadline: Option<Instant>, mut say: impl FnMut(&Seen) -> Say + 
         while let Some((request, answer)) = handle.next_request().await {
             let (head, body) = request.into_parts();
             let body = body.collect().await.unwrap().to_bytes();
+            let header = |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default();
             let seen = Seen {
                 method: head.method.to_string(),
                 path: head.uri.path().to_owned(),
                 query: url::form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect(),
-                content_type: head.headers.get("content-type").map(|value| value.to_str().unwrap().to_owned()).unwrap_or_default(),
+                content_type: header("content-type"),
+                accept: header("accept"),
                 body: serde_json::from_slice(&body).unwrap_or_default(),
             };
             if let Some(kinds) = kinds(&seen.path) {
@@ -339,6 +342,21 @@ async fn a_list_has_all_pages_and_its_items_say_what_they_are() {
     assert_eq!(names, [("ConfigMap", "a"), ("ConfigMap", "b"), ("ConfigMap", "c")], "pages of a list that expired count once");
     let first = calls(&requests).remove(0);
     assert_eq!((first.query("labelSelector"), first.query("limit")), (Some("a=b,c=d"), Some("500")));
+}
+
+#[tokio::test]
+async fn metadata_alone_is_asked_for_page_by_page() {
+    let (cluster, requests) = cluster(|seen| {
+        let item = |name: &str| json!({ "kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": { "name": name } });
+        let (metadata, name) = if seen.query("continue").is_none() { (json!({ "continue": "p2" }), "a") } else { (json!({}), "b") };
+        Say::Json(200, json!({ "kind": "PartialObjectMetadataList", "metadata": metadata, "items": [item(name)] }))
+    });
+    let found = cluster.list_metadata(&Resource::new("v1", "Secret"), None).await.unwrap();
+    let names: Vec<_> = found.iter().map(|object| (object.api_version(), object.kind(), object.name())).collect();
+    assert_eq!(names, [("v1", "Secret", "a"), ("v1", "Secret", "b")], "each says what it is, not how it was asked for");
+    let calls = calls(&requests);
+    assert_eq!(calls.len(), 2);
+    assert!(calls.iter().all(|call| call.accept.starts_with("application/json;as=PartialObjectMetadataList")), "{calls:?}");
 }
 
 #[tokio::test]

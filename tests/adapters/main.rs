@@ -6,4 +6,5 @@ mod age;
 mod git;
 mod github;
 mod kubernetes;
+mod pull_requests;
 mod served;

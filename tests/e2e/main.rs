@@ -5,6 +5,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of a test fails the test")]
 
+mod audit;
 mod command_line;
 mod demo;
 mod detach;
@@ -29,6 +30,7 @@ mod init_refusals;
 mod new_published;
 mod pack;
 mod plan;
+mod promote;
 mod recover;
 mod recover_first_syncs;
 mod recover_killed;
@@ -37,5 +39,6 @@ mod recover_stalls;
 mod recover_without_git;
 mod rotate_key;
 mod sandbox;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,6 +21,15 @@ pub(crate) fn deploy_keys(state: &State) -> Vec<Value> {
     }
 }
 
+/// The open pull requests of the fleet repository, the newest first.
+#[track_caller]
+pub(crate) fn pull_requests(state: &State) -> Vec<Value> {
+    match request(state, "GET", &format!("{REPOSITORY}/pulls"), &Value::Null) {
+        (200, Value::Array(open)) => open,
+        (status, answer) => panic!("{status}: {answer}"),
+    }
+}
+
 /// Removes a deploy key, as in the settings of the repository.
 #[track_caller]
 pub(crate) fn delete_deploy_key(state: &State, key: &Value) {

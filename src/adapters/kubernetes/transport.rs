@@ -20,6 +20,9 @@ use crate::adapters::connection::{self, Fault};
 use crate::event::Events;
 use crate::ports::cluster::ClusterError;
 
+/// The form of the answer that every server gives.
+pub(super) const JSON: &str = "application/json";
+
 /// The longest time for one request, from sending it to the last byte of the answer.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
@@ -40,6 +43,7 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(super) struct Call {
     method: Method,
     path: String,
+    accept: &'static str,
     content_type: &'static str,
     body: Vec<u8>,
 }
@@ -89,15 +93,22 @@ pub(super) struct Transport {
 
 impl Call {
     pub(super) fn get(path: String) -> Self {
-        Self { method: Method::GET, path, content_type: "", body: Vec::new() }
+        Self { method: Method::GET, path, accept: JSON, content_type: "", body: Vec::new() }
+    }
+
+    /// The same, with another form of the answer.
+    #[must_use]
+    pub(super) fn accepting(mut self, accept: &'static str) -> Self {
+        self.accept = accept;
+        self
     }
 
     pub(super) fn with_body(method: Method, path: String, content_type: &'static str, body: &serde_json::Value) -> Self {
-        Self { method, path, content_type, body: body.to_string().into_bytes() }
+        Self { method, path, accept: JSON, content_type, body: body.to_string().into_bytes() }
     }
 
     fn request(&self) -> Result<Request<Body>, http::Error> {
-        let mut request = Request::builder().method(&self.method).uri(&self.path).header(header::ACCEPT, "application/json");
+        let mut request = Request::builder().method(&self.method).uri(&self.path).header(header::ACCEPT, self.accept);
         if !self.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, self.content_type);
         }

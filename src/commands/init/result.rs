@@ -92,7 +92,7 @@ impl End<'_> {
             cluster: wanted.cluster.as_str(),
             commit: commit.short(),
             tree: &tree,
-            shown: Shown { causes: &causes, now: Timestamp::now(), all: false },
+            shown: Shown { causes: &causes, now: Timestamp::now(), fold: Some(report::FOLD) },
             steps: &steps,
             took: self.elapsed,
             key: self.fingerprint.map(|fingerprint| Key {

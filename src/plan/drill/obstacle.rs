@@ -347,11 +347,7 @@ mod tests {
                 (application, state)
             })
             .collect();
-        let mut evidence: Evidence =
-            applications.iter().flat_map(|(application, state)| cause::lists(application, state)).map(|list| (list, Vec::new())).collect();
-        for object in live.into_iter().map(|object| Object::new(object).unwrap()) {
-            evidence.entry((object.resource(), object.namespace().map(str::to_owned))).or_default().push(object);
-        }
+        let evidence = cause::samples::evidence(&applications, live);
         let tree = tree(&["web", "definitions"]);
         obstacles(&Remains { applications: &applications, evidence: &evidence, tree: &tree, places })
     }

@@ -11,7 +11,7 @@ use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::plan::recovery::{Loss, LossKind};
 
 /// A Secret: its namespace and its name.
-type Name = (String, String);
+pub(in crate::plan) type Name = (String, String);
 
 /// Secrets that Argo CD's own manifest refers to and makes when it first runs.
 const MADE_BY_ARGOCD: [&str; 2] = ["argocd-redis", "argocd-initial-admin-secret"];
@@ -40,8 +40,8 @@ pub(super) fn missing(placed: &[Placed<'_>], bundle: Option<&Bundle>) -> Vec<Los
         .collect()
 }
 
-/// The Secrets that an object makes, or has a controller make.
-fn makes(placed: &Placed<'_>) -> Vec<Name> {
+/// The Secrets that an object makes, or has a controller make: the namespace and the name of each.
+pub(in crate::plan) fn makes(placed: &Placed<'_>) -> Vec<Name> {
     let object = placed.object();
     let text = |pointer: &str| object.text(pointer).map(str::to_owned);
     let own = object.name().to_owned();

@@ -1,0 +1,164 @@
+//! Where the fleet repository is and how it is got into: with the person's own access, or as the person of a sandbox; and its pull requests.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use crate::adapters::git::publish::{Access, Author, person};
+use crate::adapters::github::{GitHub, GitHubOptions};
+use crate::adapters::token::{self, TokenSources};
+use crate::cli::Target;
+use crate::cli::promote::Arguments;
+use crate::commands::{Context, connect};
+use crate::domain::{Declaration, HostKeys, RepositoryUrl};
+use crate::error::{Failure, Kind, Result};
+use crate::event::Event;
+use crate::ports::git::GitError;
+use crate::ports::{Forge as _, PullRequests};
+use crate::sandbox::State;
+
+use super::UNCHANGED;
+
+/// The repository, and the ways into it.
+pub(super) struct Place {
+    /// Where it is.
+    pub(super) url: RepositoryUrl,
+    /// The branch that the clusters follow.
+    pub(super) base: String,
+    /// The branches to which nothing is pushed past a review.
+    pub(super) followed: Vec<String>,
+    /// Its pull requests; none if none is to be opened.
+    pub(super) pull_requests: Option<Arc<dyn PullRequests>>,
+    /// The key and the host keys of the sandbox that it is in.
+    sandbox: Option<(SecretString, HostKeys)>,
+}
+
+impl Place {
+    /// Finds the repository and what may be done with it. Only reads.
+    ///
+    /// # Errors
+    /// Refusals before anything is changed: no token, and a token that may not open pull requests.
+    pub(super) async fn find(arguments: &Arguments, declaration: &Declaration, context: &Context, deadline: Instant) -> Result<Self> {
+        let repository = &declaration.repository;
+        let target = Target {
+            kubeconfig: None,
+            context: None,
+            sandbox: arguments.sandbox,
+            sandbox_name: arguments.sandbox_name.clone(),
+            allow_insecure_tls: false,
+            api_flaky: None,
+        };
+        let state = connect::sandbox_running(&target, context).await?;
+        let stand_in = state.as_ref().and_then(|state| state.forge.stand_in(&repository.url));
+        let mut place = Self {
+            url: stand_in.unwrap_or_else(|| repository.url.clone()),
+            base: repository.branch.clone(),
+            followed: vec![repository.branch.clone()],
+            pull_requests: None,
+            sandbox: state.as_ref().map(access_of).transpose()?,
+        };
+        if !arguments.no_pull_request {
+            let forge = forge(arguments, declaration, state.as_ref(), context, deadline).await?;
+            let facts = forge.repository().await.map_err(|error| Failure::from(error).because(UNCHANGED))?;
+            for warning in facts.warnings {
+                context.events.warn(warning, None);
+            }
+            if !forge.may_write().await.map_err(|error| Failure::from(error).because(UNCHANGED))? {
+                return Err(Failure::new(Kind::Denied, format!("the token may not open pull requests on {}", forge.name()))
+                    .because("it may only read the repository")
+                    .because(UNCHANGED)
+                    .hint("use one that may write to `Contents` and `Pull requests` of the repository")
+                    .hint("or push the branch alone, and open the pull request by hand: `--no-pull-request`"));
+            }
+            place.followed.push(facts.default_branch);
+            place.pull_requests = Some(Arc::new(forge));
+        }
+        Ok(place)
+    }
+
+    /// Whether it is on the forge of a sandbox.
+    pub(super) const fn is_in_sandbox(&self) -> bool {
+        self.sandbox.is_some()
+    }
+
+    /// With what it is fetched from and pushed to.
+    pub(super) fn access<'a>(&'a self, context: &'a Context) -> Access<'a> {
+        match &self.sandbox {
+            Some((key, hosts)) => Access::Key(key, hosts),
+            None => Access::Person(&context.environment.variables),
+        }
+    }
+
+    /// Who the commit is by.
+    pub(super) async fn author(&self, context: &Context) -> Result<Author> {
+        match person(&context.environment.variables).await? {
+            Some(author) => Ok(author),
+            None if self.is_in_sandbox() => {
+                Ok(Author { name: "gitops-bootstrap".to_owned(), email: "gitops-bootstrap@localhost".to_owned() })
+            }
+            None => Err(Failure::usage("git does not know who commits")
+                .because("`user.name` and `user.email` are not set")
+                .because(UNCHANGED)
+                .hint("git config --global user.name NAME && git config --global user.email ADDRESS")),
+        }
+    }
+
+    /// The failure of the person's own access. What is said of deploy keys elsewhere does not hold here.
+    pub(super) fn no_access(&self, error: GitError) -> Failure {
+        match &error {
+            GitError::Denied(_) | GitError::NotFound(_) => {
+                let failure =
+                    Failure::new(Kind::Denied, format!("git does not get into {} with your own access", self.url)).because(&error);
+                let failure = failure.because(UNCHANGED).hint(format!("see what it says: git ls-remote {}", self.url));
+                failure.hint("if it is on the forge of a sandbox on this machine: `--sandbox`")
+            }
+            _ => error.into(),
+        }
+    }
+}
+
+/// The key of the person who may push to every repository of a sandbox, and the host keys that its forge shows.
+fn access_of(state: &State) -> Result<(SecretString, HostKeys)> {
+    let lines = state.forge.host_key_lines()?;
+    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
+        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
+    Ok((state.forge.user_key()?, hosts))
+}
+
+/// The forge's API with the token that was found.
+async fn forge(
+    arguments: &Arguments,
+    declaration: &Declaration,
+    sandbox: Option<&State>,
+    context: &Context,
+    deadline: Instant,
+) -> Result<GitHub> {
+    let repository = &declaration.repository.url;
+    let declared = arguments.forge_api.as_deref().or(declaration.repository.api.as_deref());
+    let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
+    let api = stand_in.or(declared);
+    let token = match sandbox {
+        Some(state) if arguments.token_file.is_none() => state.forge.token("write")?,
+        _ => {
+            let host = GitHub::host(repository, api)?;
+            let sources = TokenSources {
+                file: arguments.token_file.as_deref(),
+                environment: &context.environment.variables,
+                host: &host,
+                interactive: context.environment.interactive,
+                events: &context.events,
+            };
+            let token = token::find(sources).await?.ok_or_else(|| {
+                Failure::usage(format!("there is no token for {host}"))
+                    .because("the pull request is opened by its API")
+                    .because(UNCHANGED)
+                    .hint("set GITHUB_TOKEN, or log in with `gh auth login`; or name a file with the token: `--token-file FILE`")
+                    .hint("or push the branch alone, and open the pull request by hand: `--no-pull-request`")
+            })?;
+            context.events.send(Event::Fact { name: "token", text: token.origin });
+            token.secret
+        }
+    };
+    Ok(GitHub::connect(GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline })?)
+}
