@@ -10,6 +10,7 @@ pub mod init;
 pub mod lint;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -115,6 +116,8 @@ pub enum Verb {
     RotateKey(rotate_key::Arguments),
     /// Take Argo CD out of a cluster; every workload stays, and that is proven
     Detach(detach::Arguments),
+    /// Show everything that `init` or `recover` would do to a cluster, and change nothing
+    Plan(plan::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
     /// Check this machine, the fleet repository, the forge and the clusters: everything that a run needs, each with what to do about it

@@ -16,6 +16,7 @@ pub mod lint;
 pub mod man;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Doctor(arguments) => doctor::run(arguments, &context).await,
         Verb::Audit(arguments) => audit::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
+        Verb::Plan(arguments) => plan::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,

@@ -11,6 +11,7 @@ mod failure;
 mod json;
 mod lines;
 mod lint;
+mod plan;
 pub mod recovery;
 mod sanitise;
 mod sarif;
@@ -37,6 +38,7 @@ use crate::settings::Environment;
 pub use audit::Audited;
 pub use ending::Ending;
 pub use json::LONGEST_STRING;
+pub use plan::ShownPlan;
 pub use status::Screen;
 pub use summary::{Access, Key, Summary};
 pub use terminal::Terminal;
@@ -206,6 +208,11 @@ pub fn recovered(recovery: &crate::plan::recovery::Recovery, files: &[std::path:
 /// Writes what `status` found to standard output, for people.
 pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &Style) {
     show(&status::status(status, shown, style.stdout), style);
+}
+
+/// Writes what `plan` found to standard output, for people.
+pub fn plan(plan: &crate::plan::preview::Plan, shown: &ShownPlan<'_>, style: &Style) {
+    show(&plan::plan(plan, shown, style.stdout), style);
 }
 
 /// Writes what `audit` found to standard output, for people.

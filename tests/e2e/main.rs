@@ -31,6 +31,7 @@ mod init_refusals;
 mod mistakes;
 mod new_published;
 mod pack;
+mod plan;
 mod promote;
 mod rbac;
 mod recover;
