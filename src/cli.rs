@@ -3,12 +3,14 @@
 pub mod audit;
 pub mod change;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 pub mod identities;
 pub mod init;
 pub mod lint;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -114,8 +116,12 @@ pub enum Verb {
     RotateKey(rotate_key::Arguments),
     /// Take Argo CD out of a cluster; every workload stays, and that is proven
     Detach(detach::Arguments),
+    /// Show everything that `init` or `recover` would do to a cluster, and change nothing
+    Plan(plan::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Check this machine, the fleet repository, the forge and the clusters: everything that a run needs, each with what to do about it
+    Doctor(doctor::Arguments),
     /// Name all that a cluster has and neither Git nor the bundle would bring back
     Audit(audit::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting

@@ -8,6 +8,7 @@ mod change;
 pub mod completions;
 pub mod connect;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 mod fleet;
 pub mod init;
@@ -15,6 +16,7 @@ pub mod lint;
 pub mod man;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -39,8 +41,10 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
+        Verb::Doctor(arguments) => doctor::run(arguments, &context).await,
         Verb::Audit(arguments) => audit::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
+        Verb::Plan(arguments) => plan::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,

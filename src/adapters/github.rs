@@ -13,12 +13,14 @@ use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::access::Access;
 use self::answer::Answer;
 use self::exchange::{Exchange, Failed};
 use crate::domain::{Commit, PublicKey, RepositoryUrl};
 use crate::ports::Forge;
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
 
+mod access;
 mod address;
 mod answer;
 mod exchange;

@@ -33,6 +33,9 @@ pub struct Run {
     /// Wait for a lock that another run holds
     #[arg(long, help_heading = "Safety")]
     pub wait: bool,
+    /// Say why each step exists
+    #[arg(long)]
+    pub explain: bool,
     /// Kill the run at a step, as `kill -9` would, to rehearse going on from there: STEP.before, STEP.sent or STEP.after
     #[arg(long, value_name = "POINT", hide = true)]
     pub kill_at: Option<String>,

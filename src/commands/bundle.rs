@@ -10,12 +10,13 @@ use super::ask::ask;
 use crate::adapters::age::{self, Identity, OpenError};
 use crate::adapters::{files, secret_file};
 use crate::cli::identities::Identities;
+use crate::discover::{self, Discovered};
 use crate::domain::bundle::{Bundle, Index};
-use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
+use crate::domain::{ClusterName, Commit, Declaration, Identity as ClusterIdentity, RepositoryPath};
 use crate::error::{Failure, Kind, Result};
 use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
 use crate::manifest::{bundle, declaration};
-use crate::ports::Worktree;
+use crate::ports::{Cluster, Worktree};
 
 /// The variable with the name of a file with a key, or with the key itself, as secrets are handed to jobs in CI.
 pub const VARIABLE: &str = "GITOPS_BOOTSTRAP_IDENTITY";
@@ -171,6 +172,24 @@ fn wrong_key(locked: &Locked, keys: usize, by_passphrase: bool) -> Failure {
         .fold(Failure::refused(message), |failure, recipient| failure.because(format!("it opens with the private half of {recipient}")))
         .because("nothing was changed")
         .hint(format!("name the file with the private key: `--identity FILE`, or {VARIABLE}"))
+}
+
+/// The bundle that would be made of a cluster now, and what was found beside it. It is empty where there is no root of trust.
+///
+/// # Errors
+/// Those of [`discover::root_of_trust`].
+pub(super) async fn of_cluster(
+    cluster: &dyn Cluster,
+    name: &ClusterName,
+    identity: ClusterIdentity,
+    declaration: Option<&Declaration>,
+) -> Result<(Bundle, Discovered)> {
+    let asked = declaration.map(|declaration| declaration.root_of_trust.clone()).unwrap_or_default();
+    let mut found = discover::root_of_trust(cluster, &asked).await?;
+    let entries = std::mem::take(&mut found.chosen.entries);
+    // To the second.
+    let made = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).map_err(|error| Failure::bug(error.to_string()))?;
+    Ok((Bundle { cluster: name.clone(), identity, made, entries }, found))
 }
 
 /// The folder of the fleet repository: that of `--fleet`, or the nearest one above the working directory that looks like one.

@@ -82,6 +82,14 @@ pub async fn connect_to(target: &Target, sandbox: Option<State>, context: &Conte
     Ok(Connected { cluster: KubernetesCluster::connect(options).await?, sandbox })
 }
 
+/// The names of the contexts of the kubeconfig that the flags name, or of the person's own.
+///
+/// # Errors
+/// A kubeconfig that is not there, or cannot be read.
+pub(super) fn contexts_at_hand(target: &Target, context: &Context) -> Result<Vec<String>> {
+    Ok(contexts(&kubeconfigs(target, context))?.into_iter().map(|choice| choice.name).collect())
+}
+
 /// The kubeconfig files that the flags and the environment name.
 pub(super) fn kubeconfigs(target: &Target, context: &Context) -> Vec<PathBuf> {
     kubeconfig_files(

@@ -66,6 +66,19 @@ async fn look(
     folder: &Path,
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
+    let (world, connected) = prepare(arguments, context, name, folder, sandbox).await?;
+    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
+    Ok((world, connected, planned))
+}
+
+/// Reads the fleet repository, and checks all that is checked before the first write.
+pub(super) async fn prepare(
+    arguments: &Arguments,
+    context: &Context,
+    name: &ClusterName,
+    folder: &Path,
+    sandbox: Option<State>,
+) -> Result<(World, Connected)> {
     let deadline = Instant::now() + arguments.run.timeout;
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
@@ -76,8 +89,7 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
-    Ok((world, connected, planned))
+    Ok((world.explaining(arguments.run.explain), connected))
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
@@ -148,7 +160,7 @@ async fn check(
         }
     };
     let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
-    let ((), (), (), head) = tokio::try_join!(
+    let ((), _, (), head) = tokio::try_join!(
         preflight::check_trees(cluster, tree),
         preflight::check_rights(cluster, tree),
         forge_check,

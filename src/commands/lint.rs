@@ -64,14 +64,16 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 }
 
 /// What a check came to.
-struct Checked {
-    report: Report,
+pub(super) struct Checked {
+    /// What was found.
+    pub(super) report: Report,
     clusters: Vec<ClusterName>,
     /// Why the sources could not be rendered, if they could not.
-    unrendered: Option<Failure>,
+    pub(super) unrendered: Option<Failure>,
 }
 
-async fn check(fleet: &Path, arguments: &Arguments, context: &Context) -> Result<Checked> {
+/// Reads the fleet repository as it is on disk, and checks it.
+pub(super) async fn check(fleet: &Path, arguments: &Arguments, context: &Context) -> Result<Checked> {
     let declaration = render::declared(fleet)?;
     let Survey { files, left_out } = survey(fleet).await?;
     let (rendered, clusters) = match &declaration {

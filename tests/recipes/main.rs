@@ -5,6 +5,7 @@ mod detach;
 mod fleet;
 mod init;
 mod memory;
+mod plan;
 mod recover;
 mod root_of_trust;
 mod rotate_key;

@@ -5,7 +5,7 @@ use super::Ran;
 /// What differs from run to run, and what stands for it in a stored text. The first that fits is put in first.
 const CHANGING: [(&str, &str); 13] = [
     (r"(/[\w.@+-]+)*/(\.tmp|gb-)\w{6}", "FOLDER"),
-    (r"\[::1\]:\d+|127\.0\.0\.1:\d+|localhost:\d+", "LOOPBACK:PORT"),
+    (r"\[::1\]:\d+|\[?127\.0\.0\.1\]?:\d+|localhost:\d+", "LOOPBACK:PORT"),
     (r"SHA256:[A-Za-z0-9+/]{43}=?", "SHA256:FINGERPRINT"),
     (r"ssh-ed25519 AAAA[A-Za-z0-9+/=]+", "ssh-ed25519 PUBLIC-KEY"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),

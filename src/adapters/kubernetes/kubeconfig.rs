@@ -232,7 +232,7 @@ fn proxy(address: &http::Uri, cluster: &Cluster, environment: &BTreeMap<String, 
 }
 
 /// An address without the user and password that it may hold.
-fn shown(address: &str) -> String {
+pub(super) fn shown(address: &str) -> String {
     match url::Url::parse(address) {
         Ok(mut url) => {
             // Both fail only on addresses that cannot hold them.

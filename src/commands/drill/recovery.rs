@@ -150,6 +150,7 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
             take_ownership: false,
             commit: Some(tree.commit.clone()),
             wait: true,
+            explain: false,
             kill_at: None,
             timeout: arguments.timeout,
         },
