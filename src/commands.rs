@@ -1,5 +1,6 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
+mod access;
 pub mod ask;
 pub mod audit;
 mod bootstrap;
@@ -11,6 +12,7 @@ pub mod detach;
 pub mod drill;
 pub mod init;
 pub mod lint;
+mod login;
 pub mod man;
 pub mod new;
 pub mod pack;

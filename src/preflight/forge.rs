@@ -5,26 +5,13 @@ use crate::domain::repository_url::Transport;
 use crate::domain::{HostKeys, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Events;
-use crate::ports::forge::ForgeError;
+use crate::ports::forge::{ForgeError, RepositoryFacts};
 use crate::ports::git::GitError;
 use crate::ports::{Forge, KeyMaker, Remote};
 
 /// Checks that the token may manage deploy keys, that they are allowed, and that the repository is still called as it was.
 pub async fn check_forge(forge: &dyn Forge, repository: &RepositoryUrl, accept_rename: bool, events: &Events) -> Result<()> {
-    let facts = match forge.repository().await {
-        Ok(facts) => facts,
-        Err(error @ ForgeError::Renamed { .. }) if accept_rename => {
-            events.warn(error.to_string(), Some("write the new name into gitops.yaml".to_owned()));
-            return Ok(());
-        }
-        Err(error) => return Err(Failure::from(error).because(UNCHANGED)),
-    };
-    for warning in &facts.warnings {
-        events.warn(warning.clone(), None);
-    }
-    if !facts.full_name.eq_ignore_ascii_case(repository.path()) && !accept_rename {
-        return Err(Failure::from(ForgeError::Renamed { from: repository.path().to_owned(), to: facts.full_name }).because(UNCHANGED));
-    }
+    let Some(facts) = check_repository(forge, repository, accept_rename, events).await? else { return Ok(()) };
     if !facts.may_administer {
         return Err(Failure::new(Kind::Denied, format!("the token may not manage the deploy keys of {}", forge.name()))
             .because("that takes administrator rights on the repository")
@@ -36,6 +23,30 @@ pub async fn check_forge(forge: &dyn Forge, repository: &RepositoryUrl, accept_r
         return Err(Failure::from(ForgeError::DeployKeysDisabled(forge.name())).because(UNCHANGED));
     }
     Ok(())
+}
+
+/// Checks that the token sees the repository, and that it is still called as it was. Returns what the forge says of it; nothing of one that was renamed.
+pub async fn check_repository(
+    forge: &dyn Forge,
+    repository: &RepositoryUrl,
+    accept_rename: bool,
+    events: &Events,
+) -> Result<Option<RepositoryFacts>> {
+    let facts = match forge.repository().await {
+        Ok(facts) => facts,
+        Err(error @ ForgeError::Renamed { .. }) if accept_rename => {
+            events.warn(error.to_string(), Some("write the new name into gitops.yaml".to_owned()));
+            return Ok(None);
+        }
+        Err(error) => return Err(Failure::from(error).because(UNCHANGED)),
+    };
+    for warning in &facts.warnings {
+        events.warn(warning.clone(), None);
+    }
+    if !facts.full_name.eq_ignore_ascii_case(repository.path()) && !accept_rename {
+        return Err(Failure::from(ForgeError::Renamed { from: repository.path().to_owned(), to: facts.full_name }).because(UNCHANGED));
+    }
+    Ok(Some(facts))
 }
 
 /// Refuses a host of which no key is pinned, and one that shows another key than those. The server is asked with a key that it cannot know: it refuses that key

@@ -3,9 +3,11 @@
 
 mod detach;
 mod fleet;
+mod github_app;
 mod init;
 mod memory;
 mod recover;
 mod root_of_trust;
 mod rotate_key;
 mod serve_clone;
+mod webhook;
