@@ -43,8 +43,10 @@ impl Arguments {
             target: self.target.clone(),
             token_file: self.token_file.clone(),
             forge_api: self.forge_api.clone(),
+            login: super::access::Login::default(),
             accept_rename: false,
             wait: false,
+            explain: false,
             kill_at: None,
             timeout: self.timeout,
         };
