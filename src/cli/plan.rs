@@ -12,7 +12,12 @@ use crate::domain::WebhookUrl;
     mut_args = of_a_plan,
     after_long_help = "Nothing is written: not to the cluster, not to the forge, not to Git. What the API server is sent is a dry run, and no \
                        secret is in it. Exits with 0, with 11 if there is something to do and --exit-code asks for that, and with the status \
-                       of the refusal where the run would be refused."
+                       of the refusal where the run would be refused.",
+    after_help = "Examples:
+  See what a bootstrap would do:
+    gitops-bootstrap plan staging
+  As a gate in CI, for a recovery:
+    gitops-bootstrap plan staging --recover --exit-code"
 )]
 pub struct Arguments {
     /// Plan `recover` instead of `init`
