@@ -4,12 +4,14 @@ pub mod access;
 pub mod audit;
 pub mod change;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
 pub mod identities;
 pub mod init;
 pub mod lint;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -22,11 +24,18 @@ pub mod unpack;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
 #[derive(Debug, Parser)]
 #[command(name = "gitops-bootstrap", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Examples:
+  See it work on this machine, without a cluster or a forge:
+    gitops-bootstrap init --sandbox
+  Begin with your own, and be asked for everything:
+    gitops-bootstrap init
+  See how a cluster stands:
+    gitops-bootstrap status production")]
 pub struct Cli {
     /// What every verb takes.
     #[command(flatten)]
@@ -108,8 +117,12 @@ pub enum Verb {
     RotateKey(rotate_key::Arguments),
     /// Take Argo CD out of a cluster; every workload stays, and that is proven
     Detach(detach::Arguments),
+    /// Show everything that `init` or `recover` would do to a cluster, and change nothing
+    Plan(plan::Arguments),
     /// Show the tree of a cluster, and why what is not healthy is not
     Status(status::Arguments),
+    /// Check this machine, the fleet repository, the forge and the clusters: everything that a run needs, each with what to do about it
+    Doctor(doctor::Arguments),
     /// Name all that a cluster has and neither Git nor the bundle would bring back
     Audit(audit::Arguments),
     /// Rehearse the recovery of a cluster in a sandbox on this machine, and report how long it takes and what keeps it from booting
@@ -126,17 +139,45 @@ pub enum Verb {
     Unpack(unpack::Arguments),
     /// Run the sandbox: a control plane, an Argo CD and a Git forge on this machine
     Sandbox(sandbox::Arguments),
-    /// Print a completion script for a shell
+    /// Print the script that completes verbs, flags and the names of clusters, contexts and sandboxes in a shell
+    #[command(after_help = "Examples:
+  In ~/.bashrc:
+    source <(gitops-bootstrap completions bash)
+  In ~/.zshrc, after compinit:
+    source <(gitops-bootstrap completions zsh)
+  In ~/.config/fish/config.fish:
+    gitops-bootstrap completions fish | source")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page, or write those of all verbs into a folder
+    #[command(after_help = "Examples:
+  Read it:
+    gitops-bootstrap man | man -l -
+  Install the pages of all verbs for this account:
+    gitops-bootstrap man ~/.local/share/man/man1")]
     Man {
         /// Folder to write to
         #[arg(value_name = "FOLDER")]
         folder: Option<PathBuf>,
     },
+}
+
+/// The command line as it is parsed, and as help shows it: where a verb has both notes and examples, `--help` ends with both.
+pub fn command() -> Command {
+    with_notes_and_examples(Cli::command())
+}
+
+fn with_notes_and_examples(command: Command) -> Command {
+    let command = command.mut_subcommands(with_notes_and_examples);
+    match (command.get_after_long_help(), command.get_after_help()) {
+        (Some(notes), Some(examples)) => {
+            let both = format!("{notes}\n\n{examples}");
+            command.after_long_help(both)
+        }
+        _ => command,
+    }
 }
 
 /// Reads a duration such as `90s`, `10m` or `1h30m`.

@@ -9,13 +9,16 @@ mod change;
 pub mod completions;
 pub mod connect;
 pub mod detach;
+pub mod doctor;
 pub mod drill;
+mod fleet;
 pub mod init;
 pub mod lint;
 mod login;
 pub mod man;
 pub mod new;
 pub mod pack;
+pub mod plan;
 pub mod promote;
 pub mod recover;
 pub mod render;
@@ -27,18 +30,23 @@ pub mod unpack;
 
 use crate::cli::{Cli, Verb};
 pub use crate::context::Context;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 
 /// Runs a verb.
 pub async fn run(cli: Cli, context: Context) -> Result<()> {
+    if !matches!(cli.verb, Verb::New(_)) {
+        refuse_missing_folder(&context)?;
+    }
     match cli.verb {
         Verb::New(arguments) => new::run(arguments, &context).await,
         Verb::Init(arguments) => init::run(arguments, &context).await,
         Verb::Recover(arguments) => recover::run(arguments, &context).await,
         Verb::RotateKey(arguments) => rotate_key::run(arguments, &context).await,
         Verb::Detach(arguments) => detach::run(arguments, &context).await,
+        Verb::Doctor(arguments) => doctor::run(arguments, &context).await,
         Verb::Audit(arguments) => audit::run(arguments, &context).await,
         Verb::Drill(arguments) => drill::run(arguments, &context).await,
+        Verb::Plan(arguments) => plan::run(arguments, &context).await,
         Verb::Status(arguments) => status::run(arguments, &context).await,
         Verb::Lint(arguments) => lint::run(arguments, &context).await,
         Verb::Render(arguments) => render::run(arguments, &context).await,
@@ -46,10 +54,18 @@ pub async fn run(cli: Cli, context: Context) -> Result<()> {
         Verb::Pack(arguments) => pack::run(arguments, &context).await,
         Verb::Unpack(arguments) => unpack::run(arguments, &context).await,
         Verb::Sandbox(arguments) => sandbox::run(arguments, &context).await,
-        Verb::Completions { shell } => {
-            completions::run(shell);
-            Ok(())
-        }
+        Verb::Completions { shell } => completions::run(shell, &context),
         Verb::Man { folder } => man::run(folder.as_deref(), &context),
+    }
+}
+
+/// Refuses a folder that is named and is not there, before each verb says in its own words what it misses in it.
+fn refuse_missing_folder(context: &Context) -> Result<()> {
+    match &context.global.fleet {
+        Some(folder) if !context.environment.folder.join(folder).is_dir() => {
+            Err(Failure::usage(format!("there is no folder `{}`", folder.display()))
+                .hint("name the folder of the fleet repository: `--fleet FOLDER`, or GITOPS_BOOTSTRAP_FLEET"))
+        }
+        _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod bundle;
+pub mod check;
 pub mod cluster_name;
 pub mod commit;
 pub mod declaration;
@@ -19,15 +20,18 @@ pub mod object;
 pub mod public_key;
 pub mod repository_path;
 pub mod repository_url;
+pub mod request_limit;
 pub mod rule;
 pub mod sandbox_name;
 pub mod secret;
 pub mod stale;
+pub mod suggestion;
 pub mod tree;
 pub mod webhook_url;
 
 pub use application::{Application, ApplicationRef};
 pub use bundle::Bundle;
+pub use check::{Check, CheckId, CheckResult};
 pub use cluster_name::ClusterName;
 pub use commit::Commit;
 pub use declaration::Declaration;
@@ -42,8 +46,10 @@ pub use object::{Object, ObjectRef, Resource};
 pub use public_key::{Fingerprint, PublicKey};
 pub use repository_path::RepositoryPath;
 pub use repository_url::RepositoryUrl;
+pub use request_limit::RequestLimit;
 pub use rule::{Rule, Severity};
 pub use sandbox_name::SandboxName;
 pub use secret::Secret;
 pub use stale::Stale;
+pub use suggestion::suggestion;
 pub use webhook_url::WebhookUrl;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Outcome, PlannedStep};
+use crate::plan::preview::Preview;
 use crate::plan::{StepId, Verdict};
 use crate::steps::faults::Position;
 use crate::steps::world::interrupted;
@@ -45,6 +46,7 @@ pub struct StepReport {
 #[async_trait]
 trait Runnable: Send + Sync {
     async fn survey(&self, world: &World) -> Result<Verdict>;
+    async fn preview(&self, world: &World) -> Result<(Result<Verdict>, Preview)>;
     async fn ensure(&self, world: &World) -> Result<(Outcome, String)>;
 }
 
@@ -53,6 +55,16 @@ impl<S: Step> Runnable for S {
     async fn survey(&self, world: &World) -> Result<Verdict> {
         let seen = self.look(world).await?;
         self.decide(world, &seen)
+    }
+
+    async fn preview(&self, world: &World) -> Result<(Result<Verdict>, Preview)> {
+        let seen = self.look(world).await?;
+        let verdict = self.decide(world, &seen);
+        match self.preview(world, seen).await {
+            // Of a step that must not be made, no more need be known.
+            Err(_) if verdict.is_err() => Ok((verdict, Preview::default())),
+            preview => Ok((verdict, preview?)),
+        }
     }
 
     async fn ensure(&self, world: &World) -> Result<(Outcome, String)> {
@@ -161,19 +173,64 @@ fn step(id: StepId) -> Box<dyn Runnable> {
 }
 
 /// Reads the world and says what a run of `recipe` would do. Changes nothing.
+///
+/// # Errors
+/// What would stop the run: of several failures that of the first step.
 pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
-    // The steps after the one that finds what they need, as the credential, need nothing else of each other: all of them look at the same time.
+    let mut planned = in_turn(recipe, |id| async move {
+        let verdict = world.wait(step(id).survey(world), || an_answer_on(id)).await??;
+        Ok(planned(id, verdict, world))
+    })
+    .await?;
+    leave_idle_lock(&mut planned);
+    Ok(planned)
+}
+
+/// The same, with what would become of each object and each deploy key, by dry runs on the API server. Changes nothing.
+///
+/// What would stop the run is in the preview, the first step's first, so that all of it can be shown.
+///
+/// # Errors
+/// What keeps the world from being read.
+pub async fn preview(recipe: &[StepId], world: &World) -> Result<(Vec<PlannedStep>, Preview)> {
+    let looked = in_turn(recipe, |id| async move {
+        let (verdict, preview) = world.wait(step(id).preview(world), || an_answer_on(id)).await??;
+        Ok(match verdict {
+            Ok(verdict) => (planned(id, verdict, world), preview),
+            Err(failure) => {
+                let verdict = Verdict::needed(failure.message.clone());
+                let stopped = Preview { failures: vec![failure], ..Preview::default() };
+                (planned(id, verdict, world), Preview::all([stopped, preview]))
+            }
+        })
+    })
+    .await?;
+    let (mut steps, previews): (Vec<PlannedStep>, Vec<Preview>) = looked.into_iter().unzip();
+    leave_idle_lock(&mut steps);
+    let mut preview = Preview::all(previews).with_each_object_once();
+    let is_idle = |id: StepId| steps.iter().any(|step| step.step == id && !step.needed);
+    preview.objects.retain(|object| object.step != StepId::Lease || !object.is_sent() || !is_idle(StepId::Lease));
+    Ok((steps, preview))
+}
+
+/// Looks at the steps of `recipe`: at those up to the one that finds what the others need, as the credential, in their order, and at the others at the
+/// same time.
+async fn in_turn<T, F: Future<Output = Result<T>>>(recipe: &[StepId], look: impl Fn(StepId) -> F) -> Result<Vec<T>> {
     let split = recipe.iter().position(|id| id.informs_others()).map_or(0, |place| place + 1);
     let (first, others) = recipe.split_at_checked(split).unwrap_or((recipe, &[]));
-    let mut planned = Vec::with_capacity(recipe.len());
+    let mut looked = Vec::with_capacity(recipe.len());
     for &id in first {
-        planned.push(survey_step(id, world).await?);
+        looked.push(look(id).await?);
     }
     // Of several failures it is that of the first step that is told.
-    for result in join_all(others.iter().map(|&id| survey_step(id, world))).await {
-        planned.push(result?);
+    for result in join_all(others.iter().map(|&id| look(id))).await {
+        looked.push(result?);
     }
-    // The lock is for runs that change something.
+    Ok(looked)
+}
+
+/// The lock is for runs that change something.
+fn leave_idle_lock(planned: &mut [PlannedStep]) {
     let others = planned.iter().any(|planned| planned.needed && planned.step != StepId::Lease);
     if let Some(lock) = planned.iter_mut().find(|planned| planned.step == StepId::Lease)
         && !others
@@ -181,15 +238,18 @@ pub async fn survey(recipe: &[StepId], world: &World) -> Result<Vec<PlannedStep>
         lock.needed = false;
         lock.because = "nothing is to be changed".to_owned();
     }
-    Ok(planned)
 }
 
-async fn survey_step(id: StepId, world: &World) -> Result<PlannedStep> {
-    let verdict = world.wait(step(id).survey(world), || format!("an answer on {}", id.title())).await??;
-    Ok(match verdict {
-        Verdict::Satisfied { because } => PlannedStep { step: id, needed: false, because, changes: Vec::new() },
-        Verdict::Needed { because, changes } => PlannedStep { step: id, needed: true, because, changes },
-    })
+fn an_answer_on(id: StepId) -> String {
+    format!("an answer on {}", id.title())
+}
+
+fn planned(id: StepId, verdict: Verdict, world: &World) -> PlannedStep {
+    let (needed, because, changes) = match verdict {
+        Verdict::Satisfied { because } => (false, because, Vec::new()),
+        Verdict::Needed { because, changes } => (true, because, changes),
+    };
+    PlannedStep { step: id, needed, because, changes, why: world.why(id) }
 }
 
 /// Runs the steps of `recipe` in their order. On a failure the lock is given back, as far as the cluster lets it.
@@ -241,7 +301,7 @@ async fn run_step(id: StepId, world: &World) -> Result<StepReport> {
     world.go_on()?;
     let begin = Instant::now();
     world.faults.enter(id);
-    world.events.send(Event::StepStarted { step: id, title: id.title().to_owned() });
+    world.events.send(Event::StepStarted { step: id, title: id.title().to_owned(), why: world.why(id) });
     world.faults.hit(id, Position::Before)?;
     let (outcome, because) = step(id).ensure(world).await?;
     world.faults.hit(id, Position::Sent)?;

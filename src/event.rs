@@ -4,9 +4,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::domain::Finding;
+use crate::domain::{Check, Finding};
 use crate::error::Failure;
 use crate::plan::StepId;
+use crate::plan::preview::Plan;
+pub use crate::plan::preview::PlannedStep;
 use crate::ports::cluster::FieldConflict;
 
 /// The version of the event format.
@@ -46,6 +48,9 @@ pub enum Event {
         step: StepId,
         /// What it does, in a few words for people.
         title: String,
+        /// Why it exists, if that was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        why: Option<&'static str>,
     },
     /// A step waits; comes again when what it waits for changes.
     Waiting {
@@ -111,6 +116,13 @@ pub enum Event {
     },
     /// A check found something, which may be allowed.
     Finding(Finding),
+    /// A check of `doctor` was made, or could not be.
+    Check(Check),
+    /// Everything that a run would do, also where it would be refused.
+    Plan {
+        /// The plan.
+        plan: Box<Plan>,
+    },
     /// What a recovery has come to, also where it failed.
     Evidence {
         /// The evidence, as in the report.
@@ -147,20 +159,6 @@ pub enum Event {
         /// The exit status.
         status: u8,
     },
-}
-
-/// A step of a plan.
-#[derive(Clone, Debug, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct PlannedStep {
-    /// Which.
-    pub step: StepId,
-    /// Whether it has anything to do.
-    pub needed: bool,
-    /// Why, or why not.
-    pub because: String,
-    /// The objects that it would change, if that is known before.
-    pub changes: Vec<String>,
 }
 
 /// What was done to an object.

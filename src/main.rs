@@ -4,8 +4,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser as _;
-use gitops_bootstrap::cli::{Cli, Global};
+use clap::FromArgMatches as _;
+use gitops_bootstrap::cli::{self, Cli, Global};
 use gitops_bootstrap::commands::{self, Context};
 use gitops_bootstrap::error::{Failure, Kind};
 use gitops_bootstrap::event::{Event, Events};
@@ -14,13 +14,17 @@ use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
 fn main() -> ExitCode {
-    gitops_bootstrap::adapters::install_tls_provider();
     let environment = Environment::of_process();
+    if commands::completions::answer(&environment) {
+        return ExitCode::SUCCESS;
+    }
+    gitops_bootstrap::adapters::install_tls_provider();
     if let Err(failure) = settings::refuse_tokens(std::env::args_os()) {
         report::failure(&failure, &report::style(&Circumstances::of(&Global::default(), &environment)));
         return ExitCode::from(failure.kind.exit_status());
     }
-    let cli = Cli::parse();
+    let mut command = settings::without_empty_variables(cli::command(), &environment);
+    let cli = Cli::from_arg_matches(&command.get_matches_mut()).unwrap_or_else(|error| error.format(&mut command).exit());
     let style = report::style(&Circumstances::of(&cli.global, &environment));
     report::trace(cli.global.verbose);
     let events = Events::boxed(report::reporter(&style));

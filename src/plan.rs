@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod cause;
+pub mod checkup;
 pub mod compare;
 pub mod diagnosis;
 pub mod drill;
@@ -12,6 +13,7 @@ pub mod managed_fields;
 pub mod packing;
 pub mod plain_words;
 pub mod pod;
+pub mod preview;
 pub mod promotion;
 pub mod prospect;
 pub mod recovery;
@@ -21,5 +23,7 @@ pub mod step;
 pub mod tiers;
 pub mod tree;
 pub mod trust;
+pub mod unified_diff;
+mod why;
 
 pub use step::{StepId, Verdict};

@@ -4,12 +4,14 @@
 
 mod audit;
 mod bars;
+mod doctor;
 mod drill;
 mod ending;
 mod failure;
 mod json;
 mod lines;
 mod lint;
+mod plan;
 pub mod recovery;
 mod sanitise;
 mod sarif;
@@ -36,6 +38,7 @@ use crate::settings::Environment;
 pub use audit::Audited;
 pub use ending::Ending;
 pub use json::LONGEST_STRING;
+pub use plan::ShownPlan;
 pub use status::Screen;
 pub use summary::{Access, Key, Summary};
 pub use terminal::Terminal;
@@ -207,6 +210,11 @@ pub fn status(status: &crate::plan::status::Status, shown: Shown<'_>, style: &St
     show(&status::status(status, shown, style.stdout), style);
 }
 
+/// Writes what `plan` found to standard output, for people.
+pub fn plan(plan: &crate::plan::preview::Plan, shown: &ShownPlan<'_>, style: &Style) {
+    show(&plan::plan(plan, shown, style.stdout), style);
+}
+
 /// Writes what `audit` found to standard output, for people.
 pub fn audit(audited: &Audited<'_>, style: &Style) {
     show(&audit::audit(audited, style.stdout), style);
@@ -225,6 +233,11 @@ pub fn drill_markdown(report: &crate::plan::drill::Report) -> String {
 /// Writes what `lint` found to standard output, for people.
 pub fn lint(report: &crate::lint::Report, style: &Style) {
     show(&lint::report(report, style.stdout), style);
+}
+
+/// Writes what `doctor` found to standard output, for people. `next` are commands to type, each with what it is for.
+pub fn doctor(checks: &[crate::domain::Check], next: &[(String, &str)], style: &Style) {
+    show(&doctor::doctor(checks, next, style.stdout), style);
 }
 
 /// What `lint` found as SARIF 2.1.0, for code hosts.

@@ -20,6 +20,7 @@ use crate::context::Context;
 use crate::domain::SandboxName;
 use crate::error::{Failure, Result};
 use crate::event::Event;
+use crate::settings::Environment;
 
 /// How long a server on this machine may take to accept a connection.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -60,7 +61,7 @@ impl Held {
 impl Sandbox {
     /// The sandbox called `name`.
     pub fn new(engine: Engine, name: SandboxName, context: &Context) -> Result<Self> {
-        let folder = folder_of_all(context)?.join(name.as_str());
+        let folder = folder_of_all(&context.environment)?.join(name.as_str());
         Ok(Self { engine, name, folder })
     }
 
@@ -197,7 +198,7 @@ impl Sandbox {
     }
 
     /// Whether there is a sandbox, running or not: a folder with anything in it.
-    pub fn exists(&self) -> bool {
+    fn exists(&self) -> bool {
         self.folder.read_dir().is_ok_and(|mut entries| entries.next().is_some())
     }
 
@@ -208,8 +209,8 @@ impl Sandbox {
 }
 
 /// The names of all sandboxes of this person, running or not.
-pub fn names(context: &Context) -> Result<Vec<SandboxName>> {
-    let entries = match folder_of_all(context)?.read_dir() {
+pub fn names(environment: &Environment) -> Result<Vec<SandboxName>> {
+    let entries = match folder_of_all(environment)?.read_dir() {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Failure::usage("cannot read the folder of the sandboxes").because(error)),
@@ -219,9 +220,8 @@ pub fn names(context: &Context) -> Result<Vec<SandboxName>> {
     Ok(names)
 }
 
-fn folder_of_all(context: &Context) -> Result<PathBuf> {
-    let state = context
-        .environment
+fn folder_of_all(environment: &Environment) -> Result<PathBuf> {
+    let state = environment
         .state_folder()
         .ok_or_else(|| Failure::usage("there is no folder for sandboxes: neither HOME nor XDG_STATE_HOME is set").hint("set HOME"))?;
     Ok(state.join("sandboxes"))

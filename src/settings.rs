@@ -1,8 +1,12 @@
 //! What was typed and what the environment says, made into checked values. The only reader of the environment.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+
+use clap::Command;
+use clap::builder::Resettable;
 
 use crate::error::{Failure, Result};
 
@@ -74,6 +78,14 @@ impl Environment {
     }
 }
 
+/// The command line without the variables that are set to nothing: scripts and CI systems mean by it that they are not set.
+pub fn without_empty_variables(command: Command, environment: &Environment) -> Command {
+    let is_empty = |name: &OsStr| name.to_str().and_then(|name| environment.variables.get(name)).is_some_and(String::is_empty);
+    command
+        .mut_args(|argument| if argument.get_env().is_some_and(is_empty) { argument.env(Resettable::Reset) } else { argument })
+        .mut_subcommands(|command| without_empty_variables(command, environment))
+}
+
 /// How GitHub's tokens begin (docs.github.com, "About authentication to GitHub").
 const TOKEN_PREFIXES: [&str; 6] = ["ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_"];
 
@@ -118,7 +130,20 @@ pub fn refuse_tokens(arguments: impl IntoIterator<Item = std::ffi::OsString>) ->
 
 #[cfg(test)]
 mod tests {
-    use super::refuse_tokens;
+    use clap::{Arg, Command};
+
+    use super::{Environment, refuse_tokens, without_empty_variables};
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_is_not_set() {
+        let variables = [("EMPTY".to_owned(), String::new()), ("FULL".to_owned(), "x".to_owned())].into();
+        let environment = Environment { variables, ..Environment::default() };
+        let arguments = [Arg::new("empty").env("EMPTY"), Arg::new("full").env("FULL")];
+        let command = Command::new("a").subcommand(Command::new("b").args(arguments));
+        let command = without_empty_variables(command, &environment);
+        let left = command.find_subcommand("b").unwrap().get_arguments().filter_map(Arg::get_env);
+        assert_eq!(left.collect::<Vec<_>>(), ["FULL"]);
+    }
 
     #[test]
     fn a_token_or_a_private_key_on_the_command_line_is_refused_without_being_repeated() {

@@ -24,6 +24,7 @@ pub mod marker;
 pub mod namespace;
 pub mod next_key;
 pub mod old_key;
+mod preview;
 pub mod projects;
 pub mod proof;
 pub mod prune_keys;
@@ -44,6 +45,7 @@ use std::future::Future;
 pub use world::World;
 
 use crate::error::Result;
+use crate::plan::preview::Preview;
 use crate::plan::{StepId, Verdict};
 
 /// One change that is safe to make twice.
@@ -59,6 +61,12 @@ pub trait Step: Send + Sync {
 
     /// Compares what was seen with what is wanted. An error stops the run: the step must not be made.
     fn decide(&self, world: &World, seen: &Self::Seen) -> Result<Verdict>;
+
+    /// Says what [`Self::apply`] would do to which objects and deploy keys, as far as that can be known before, and what is as it should be. Changes nothing;
+    /// what the API server is sent is a dry run.
+    fn preview(&self, _world: &World, _seen: Self::Seen) -> impl Future<Output = Result<Preview>> + Send {
+        std::future::ready(Ok(Preview::default()))
+    }
 
     /// Makes the change and waits until it shows. Called only when needed.
     fn apply(&self, world: &World, seen: Self::Seen) -> impl Future<Output = Result<()>> + Send;

@@ -288,9 +288,9 @@ async fn the_json_document_is_flat_and_says_it_all() {
     let document = serde_json::to_value(&status).unwrap();
     assert_eq!(document["converged"], false);
     assert_eq!(document["identity"]["kubeSystemUid"], "0d9c3a52-7a10-4a3e-9f43-b0c5e2b0a001");
-    let web = &document["applications"][0];
+    let web = document["applications"].as_array().unwrap().iter().find(|application| application["application"]["name"] == "web");
     assert_eq!(
-        web,
+        web.unwrap(),
         &json!({
             "application": {"namespace": "argocd", "name": "web"}, "project": "services", "parent": {"namespace": "argocd", "name": "root"},
             "sync": "Synced", "health": "Progressing", "revision": "4f2c9d1e0a7b3c5d6e8f90123456789abcdef012", "syncedAt": null,

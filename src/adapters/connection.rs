@@ -91,6 +91,11 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), below).take(DEEPEST)
 }
 
+/// How far a clock that says `now` is ahead of the one that says `date`, in the form of HTTP (RFC 9110, 5.6.7); none if that is no date.
+pub(crate) fn ahead_of(date: &str, now: jiff::Timestamp) -> Option<jiff::SignedDuration> {
+    jiff::fmt::rfc2822::parse(date).ok().map(|date| now.duration_since(date.timestamp()))
+}
+
 /// Whether `host` is this machine, by address or by name; such a connection needs no TLS and no proxy.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -119,6 +124,14 @@ mod tests {
     fn a_refused_connection_is_said_in_words() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(diagnose(&io::Error::other(refused)), Fault::Broken("the connection was refused".to_owned()));
+    }
+
+    #[test]
+    fn a_clock_is_ahead_of_a_date_or_behind_it() {
+        let ahead = |date: &str| ahead_of(date, "2026-11-21T11:00:30Z".parse().unwrap()).map(|ahead| ahead.as_secs());
+        assert_eq!(ahead("Sat, 21 Nov 2026 11:00:00 GMT"), Some(30));
+        assert_eq!(ahead("Sat, 21 Nov 2026 12:00:00 GMT"), Some(-3570));
+        assert_eq!(ahead("yesterday"), None);
     }
 
     #[test]

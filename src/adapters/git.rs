@@ -25,7 +25,7 @@ mod token;
 mod worktree;
 
 /// The first version that knows `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_COUNT`, without which a clone's configuration could not be overruled.
-const OLDEST: (u32, u32) = (2, 32);
+pub const OLDEST: (u32, u32) = (2, 32);
 
 /// Settings of a clone that would start programs or talk to others, turned off.
 const INERT: [(&str, &str); 12] = [

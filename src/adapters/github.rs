@@ -13,12 +13,14 @@ use serde_json::json;
 use tokio::time::Instant;
 use url::Url;
 
+pub use self::access::Access;
 use self::answer::Answer;
 use self::exchange::{Exchange, Failed};
 use crate::domain::{Commit, PublicKey, RepositoryUrl, WebhookUrl};
 use crate::ports::Forge;
 use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts, Webhook};
 
+mod access;
 mod address;
 mod answer;
 mod app;

@@ -27,6 +27,7 @@ mod discovery;
 mod flaky;
 mod kubeconfig;
 mod plugin;
+mod route;
 mod transport;
 mod watch;
 

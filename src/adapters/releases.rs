@@ -20,7 +20,7 @@ pub async fn manifest(address: &str, version: &str, flavour: Flavour) -> Result<
     let failed = |what: &str| {
         Failure::new(Kind::Transient, format!("Argo CD's manifest cannot be fetched from {url}"))
             .because(what)
-            .hint("to take it from the sandbox's engine instead, without a network: `--offline`")
+            .hint("to take it from the sandbox's engine instead, without a network: `gitops-bootstrap new --offline`")
     };
     let fetch = async {
         let client = reqwest::Client::builder()

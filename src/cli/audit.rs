@@ -5,7 +5,12 @@ use crate::domain::ClusterName;
 /// What `audit` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Nothing is changed, and no secret is printed. Exits with 11 if data would be lost, or with --min-score if the score is lower; with 0 else."
+    after_long_help = "Nothing is changed, and no secret is printed. Exits with 11 if data would be lost, or with --min-score if the score is lower; with 0 else.",
+    after_help = "Examples:
+  See what neither Git nor the bundle would bring back:
+    gitops-bootstrap audit staging
+  As a gate in CI:
+    gitops-bootstrap audit staging --min-score 90"
 )]
 pub struct Arguments {
     /// Cluster to look at, as named in gitops.yaml

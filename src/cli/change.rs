@@ -26,6 +26,9 @@ pub struct Change {
     /// Wait for a lock that another run holds
     #[arg(long, help_heading = "Safety")]
     pub wait: bool,
+    /// Say why each step exists
+    #[arg(long)]
+    pub explain: bool,
     /// Kill the run at a step, as `kill -9` would, to rehearse going on from there: STEP.before, STEP.sent or STEP.after
     #[arg(long, value_name = "POINT", hide = true)]
     pub kill_at: Option<String>,
@@ -44,11 +47,13 @@ impl Change {
             paste_key: without_token,
             login: self.login.clone(),
             access: super::access::Access::default(),
+            webhook: None,
             fix_key: false,
             accept_rename: self.accept_rename,
             take_ownership: false,
             commit: None,
             wait: self.wait,
+            explain: self.explain,
             kill_at: self.kill_at.clone(),
             timeout: self.timeout,
         }

@@ -6,7 +6,12 @@ use crate::domain::ClusterName;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_long_help = "Every workload stays, and that is proven: each object that the Applications manage has the same UID afterwards, and no pod \
-                             was restarted. Git is not touched. `init` takes everything back under management."
+                             was restarted. Git is not touched. `init` takes everything back under management.",
+    after_help = "Examples:
+  See what goes and what stays, and be asked:
+    gitops-bootstrap detach staging
+  Without a question:
+    gitops-bootstrap detach staging --yes --confirm staging"
 )]
 pub struct Arguments {
     /// Cluster that Argo CD is taken out of, as named in gitops.yaml

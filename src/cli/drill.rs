@@ -8,7 +8,12 @@ use crate::domain::{ClusterName, Commit, Flakiness, SandboxName};
 /// What `drill` takes.
 #[derive(Clone, Debug, clap::Args)]
 #[command(
-    after_long_help = "Exits with 0 if everything came up within --max and nothing was found, and with 11 if not. Nothing but the folder of the reports is written, no token is asked for, and no real cluster or forge is talked to."
+    after_long_help = "Exits with 0 if everything came up within --max and nothing was found, and with 11 if not. Nothing but the folder of the reports is written, no token is asked for, and no real cluster or forge is talked to.",
+    after_help = "Examples:
+  Rehearse the recovery; fail if it takes longer than a quarter of an hour:
+    gitops-bootstrap drill staging --max 15m
+  Leave the sandbox running afterwards, and look around in it:
+    gitops-bootstrap drill staging --keep"
 )]
 pub struct Arguments {
     /// Cluster whose recovery is rehearsed, as named in gitops.yaml

@@ -7,7 +7,12 @@ use crate::domain::ClusterName;
 /// What `lint` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Exits with 0 if nothing was found, and with 11 if there is an error; with --strict, if there is anything.\n\nAllow what is right as it is, with a reason: under `lint.allow` in gitops.yaml, or by the annotation `gitops-bootstrap.io/allow: \"RULE: REASON\"` of an object."
+    after_long_help = "Exits with 0 if nothing was found, and with 11 if there is an error; with --strict, if there is anything.\n\nAllow what is right as it is, with a reason: under `lint.allow` in gitops.yaml, or by the annotation `gitops-bootstrap.io/allow: \"RULE: REASON\"` of an object.",
+    after_help = "Examples:
+  Check all clusters of the fleet:
+    gitops-bootstrap lint
+  For a code host, warnings included:
+    gitops-bootstrap lint --strict --sarif lint.sarif"
 )]
 pub struct Arguments {
     /// Clusters to check, as named in gitops.yaml; all by default

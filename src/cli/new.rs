@@ -9,6 +9,12 @@ use crate::domain::ClusterName;
 
 /// What `new` takes.
 #[derive(Debug, Default, clap::Args)]
+#[command(after_help = "Examples:
+  Be asked for everything:
+    gitops-bootstrap new fleet
+  Create the repository at GitHub and push to it, without a question:
+    gitops-bootstrap new fleet --repository git@github.com:acme/fleet.git \\
+        --create-repository --push --yes")]
 pub struct Arguments {
     /// Folder to write to; this one by default
     #[arg(value_name = "FOLDER")]

@@ -5,7 +5,12 @@ use crate::domain::ClusterName;
 /// What `pack` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "With --check it exits with 0 if the bundle is what the cluster has and opens the tree, and with 11 if it is not."
+    after_long_help = "With --check it exits with 0 if the bundle is what the cluster has and opens the tree, and with 11 if it is not.",
+    after_help = "Examples:
+  Write bundles/staging.age, for the recipients in gitops.yaml:
+    gitops-bootstrap pack staging
+  See in CI whether the bundle that is there opens, and decrypts the tree:
+    gitops-bootstrap pack staging --check --offline"
 )]
 pub struct Arguments {
     /// Cluster whose root of trust is packed, as named in gitops.yaml

@@ -9,7 +9,10 @@ use crate::domain::{ClusterName, SandboxName};
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_long_help = "The change goes to a new branch of the repository that gitops.yaml names, made from what that has now, and never to the branch \
-                       that the clusters follow. The clone on this machine is not touched. The address of the pull request is written to standard output."
+                       that the clusters follow. The clone on this machine is not touched. The address of the pull request is written to standard output.",
+    after_help = "Examples:
+  Propose to production what staging runs:
+    gitops-bootstrap promote website --from staging --to production"
 )]
 pub struct Arguments {
     /// App whose versions are promoted: a folder below src/services or src/infrastructure

@@ -6,7 +6,14 @@ use crate::domain::ClusterName;
 
 /// What `recover` takes.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "Exits with 0 if everything has converged, and with 11 if all is up but what waits for a time or a person.")]
+#[command(
+    after_long_help = "Exits with 0 if everything has converged, and with 11 if all is up but what waits for a time or a person.",
+    after_help = "Examples:
+  Rebuild a cluster from the clone in this folder, and keep evidence:
+    gitops-bootstrap recover staging --identity ~/.ssh/id_ed25519 --report .
+  The same while the forge is down:
+    gitops-bootstrap recover staging --identity ~/.ssh/id_ed25519 --serve-clone"
+)]
 pub struct Arguments {
     /// Cluster to recover, as named in gitops.yaml
     #[arg(value_name = "CLUSTER")]

@@ -4,8 +4,15 @@ use crate::domain::ClusterName;
 
 /// What `rotate-key` takes.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_long_help = "The new key is registered, proven and in use before the old one is removed, so Argo CD never loses access. \
-                             A run that was stopped or killed is continued by the same command.")]
+#[command(
+    after_long_help = "The new key is registered, proven and in use before the old one is removed, so Argo CD never loses access. \
+                             A run that was stopped or killed is continued by the same command.",
+    after_help = "Examples:
+  Renew the deploy key of a cluster:
+    gitops-bootstrap rotate-key staging
+  Renew one that is not secret any more:
+    gitops-bootstrap rotate-key staging --revoke-first"
+)]
 pub struct Arguments {
     /// Cluster whose deploy key is renewed, as named in gitops.yaml
     #[arg(value_name = "CLUSTER")]

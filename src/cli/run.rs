@@ -24,6 +24,9 @@ pub struct Run {
     /// How Argo CD gets into the repository.
     #[command(flatten)]
     pub access: super::access::Access,
+    /// Have the forge tell Argo CD of pushes: the address of its `/api/webhook` as the forge reaches it; by default that in gitops.yaml
+    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_WEBHOOK", value_parser = clap::value_parser!(crate::domain::WebhookUrl), help_heading = "Forge")]
+    pub webhook: Option<crate::domain::WebhookUrl>,
     /// Replace our deploy key where it is registered with write access
     #[arg(long, help_heading = "Forge")]
     pub fix_key: bool,
@@ -39,6 +42,9 @@ pub struct Run {
     /// Wait for a lock that another run holds
     #[arg(long, help_heading = "Safety")]
     pub wait: bool,
+    /// Say why each step exists
+    #[arg(long)]
+    pub explain: bool,
     /// Kill the run at a step, as `kill -9` would, to rehearse going on from there: STEP.before, STEP.sent or STEP.after
     #[arg(long, value_name = "POINT", hide = true)]
     pub kill_at: Option<String>,

@@ -6,6 +6,11 @@ use crate::domain::SandboxName;
 
 /// What `sandbox` takes.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  Start one, look into it, and end it:
+    gitops-bootstrap sandbox up
+    gitops-bootstrap sandbox kubectl -- get pods --all-namespaces
+    gitops-bootstrap sandbox down")]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -16,8 +21,16 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Action {
     /// Start a sandbox, or find it running, and say how it is reached
+    #[command(after_help = "Examples:
+  Start one, or several side by side:
+    gitops-bootstrap sandbox up
+    gitops-bootstrap sandbox up second")]
     Up(Which),
     /// End a sandbox and remove all that it wrote
+    #[command(after_help = "Examples:
+  End one, or all:
+    gitops-bootstrap sandbox down
+    gitops-bootstrap sandbox down --all")]
     Down {
         /// Which one.
         #[command(flatten)]
@@ -27,11 +40,19 @@ pub enum Action {
         all: bool,
     },
     /// Show how a sandbox is reached, and what runs in it
+    #[command(after_help = "Examples:
+  See where its kubeconfig, its forge and its Argo CD are:
+    gitops-bootstrap sandbox status")]
     Status(Which),
     /// Print the names of all sandboxes
+    #[command(after_help = "Examples:
+  See the names, one a line:
+    gitops-bootstrap sandbox list")]
     List,
     /// Run kubectl against a sandbox
-    #[command(after_help = "Example: gitops-bootstrap sandbox kubectl -- -n argocd get applications")]
+    #[command(after_help = "Examples:
+  See the Applications:
+    gitops-bootstrap sandbox kubectl -- -n argocd get applications")]
     Kubectl {
         /// Which sandbox.
         #[command(flatten)]
@@ -41,6 +62,10 @@ pub enum Action {
         arguments: Vec<String>,
     },
     /// Print the log of a component, or the names of the components that have one
+    #[command(after_help = "Examples:
+  See which there are, then follow one:
+    gitops-bootstrap sandbox logs
+    gitops-bootstrap sandbox logs kube-apiserver --follow")]
     Logs {
         /// Which sandbox.
         #[command(flatten)]
@@ -53,7 +78,10 @@ pub enum Action {
         follow: bool,
     },
     /// Change how the forge of a sandbox behaves, to see what then happens
-    #[command(after_help = "Example: gitops-bootstrap sandbox forge deploy_keys_disabled=true")]
+    #[command(after_help = "Examples:
+  See all switches, then let it refuse deploy keys:
+    gitops-bootstrap sandbox forge
+    gitops-bootstrap sandbox forge deploy_keys_disabled=true")]
     Forge {
         /// Which sandbox.
         #[command(flatten)]

@@ -5,7 +5,12 @@ use crate::domain::ClusterName;
 /// What `status` takes.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_long_help = "Exits with 0 if everything has converged, and with 11 if something has not; with --watch when Ctrl-C ends it."
+    after_long_help = "Exits with 0 if everything has converged, and with 11 if something has not; with --watch when Ctrl-C ends it.",
+    after_help = "Examples:
+  See how a cluster stands, and why what is not healthy is not:
+    gitops-bootstrap status staging
+  Go on looking, until Ctrl-C:
+    gitops-bootstrap status staging --watch"
 )]
 pub struct Arguments {
     /// Cluster to look at, as named in gitops.yaml

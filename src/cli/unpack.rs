@@ -6,6 +6,11 @@ use crate::domain::ClusterName;
 
 /// What `unpack` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  See what is in a bundle:
+    gitops-bootstrap unpack staging --list
+  Restore it into the cluster:
+    gitops-bootstrap unpack staging --identity fleet-recovery.key")]
 pub struct Arguments {
     /// Cluster whose root of trust is restored, as named in gitops.yaml
     #[arg(value_name = "CLUSTER")]

@@ -139,10 +139,34 @@ pub(super) async fn forge(
     if flags.paste_key {
         return Ok(None);
     }
+    let Some(Found { github, origin }) = github(flags, context, declaration, repository, sandbox, deadline).await? else { return Ok(None) };
+    if let Some(text) = origin {
+        context.events.send(Event::Fact { name: "token", text });
+    }
+    Ok(Some(Arc::new(github)))
+}
+
+/// A forge's API with a token.
+pub(super) struct Found {
+    /// The API.
+    pub(super) github: GitHub,
+    /// Where the token was found, for people; none for that of a sandbox.
+    pub(super) origin: Option<String>,
+}
+
+/// The forge's API with the token that is found; none if there is no token.
+pub(super) async fn github(
+    flags: &Run,
+    context: &Context,
+    declaration: Option<&Declaration>,
+    repository: &RepositoryUrl,
+    sandbox: Option<&State>,
+    deadline: Instant,
+) -> Result<Option<Found>> {
     let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
     let api = stand_in.or_else(|| api(flags, declaration));
-    let token = match sandbox {
-        Some(state) if flags.token_file.is_none() || stand_in.is_some() => state.forge.token("admin")?,
+    let (token, origin) = match sandbox {
+        Some(state) if flags.token_file.is_none() || stand_in.is_some() => (state.forge.token("admin")?, None),
         _ => {
             let host = GitHub::host(repository, api)?;
             let sources = TokenSources {
@@ -160,16 +184,13 @@ pub(super) async fn forge(
                 },
             };
             match found {
-                Some(token) => {
-                    context.events.send(Event::Fact { name: "token", text: token.origin });
-                    token.secret
-                }
+                Some(token) => (token.secret, Some(token.origin)),
                 None => return Ok(None),
             }
         }
     };
     let options = GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline };
-    Ok(Some(Arc::new(GitHub::connect(options)?)))
+    Ok(Some(Found { github: GitHub::connect(options)?, origin }))
 }
 
 /// How Argo CD is to get into the repository, and where the tokens of a GitHub App come from.

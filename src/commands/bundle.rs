@@ -10,12 +10,13 @@ use super::ask::ask;
 use crate::adapters::age::{self, Identity, OpenError};
 use crate::adapters::{files, secret_file};
 use crate::cli::identities::Identities;
+use crate::discover::{self, Discovered};
 use crate::domain::bundle::{Bundle, Index};
-use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
+use crate::domain::{ClusterName, Commit, Declaration, Identity as ClusterIdentity, RepositoryPath};
 use crate::error::{Failure, Kind, Result};
 use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
 use crate::manifest::{bundle, declaration};
-use crate::ports::Worktree;
+use crate::ports::{Cluster, Worktree};
 
 /// The variable with the name of a file with a key, or with the key itself, as secrets are handed to jobs in CI.
 pub const VARIABLE: &str = "GITOPS_BOOTSTRAP_IDENTITY";
@@ -173,6 +174,24 @@ fn wrong_key(locked: &Locked, keys: usize, by_passphrase: bool) -> Failure {
         .hint(format!("name the file with the private key: `--identity FILE`, or {VARIABLE}"))
 }
 
+/// The bundle that would be made of a cluster now, and what was found beside it. It is empty where there is no root of trust.
+///
+/// # Errors
+/// Those of [`discover::root_of_trust`].
+pub(super) async fn of_cluster(
+    cluster: &dyn Cluster,
+    name: &ClusterName,
+    identity: ClusterIdentity,
+    declaration: Option<&Declaration>,
+) -> Result<(Bundle, Discovered)> {
+    let asked = declaration.map(|declaration| declaration.root_of_trust.clone()).unwrap_or_default();
+    let mut found = discover::root_of_trust(cluster, &asked).await?;
+    let entries = std::mem::take(&mut found.chosen.entries);
+    // To the second.
+    let made = jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).map_err(|error| Failure::bug(error.to_string()))?;
+    Ok((Bundle { cluster: name.clone(), identity, made, entries }, found))
+}
+
 /// The folder of the fleet repository: that of `--fleet`, or the nearest one above the working directory that looks like one.
 pub(super) fn fleet_folder(context: &Context) -> Result<PathBuf> {
     let start = &context.environment.folder;
@@ -182,20 +201,17 @@ pub(super) fn fleet_folder(context: &Context) -> Result<PathBuf> {
     let is_fleet = |folder: &&Path| [declaration::FILE].iter().chain(&RENDERED).any(|name| folder.join(name).exists());
     start.ancestors().find(is_fleet).map(Path::to_owned).ok_or_else(|| {
         Failure::usage(format!("{} is not in a fleet repository: there is no `{}`", start.display(), declaration::FILE))
-            .hint("name its folder with `--fleet FOLDER`, or the bundle's file with `--bundle FILE` where that is taken")
+            .hint("go to the clone of the fleet repository, or name it: `--fleet FOLDER`, or GITOPS_BOOTSTRAP_FLEET")
     })
 }
 
 /// What gitops.yaml says, if there is one; an error if it has no such cluster.
 pub(super) fn declared(folder: &Path, cluster: &ClusterName) -> Result<Option<Declaration>> {
-    let declaration = super::render::declared(folder)?;
-    if let Some(declaration) = declaration.as_ref().filter(|declaration| !declaration.clusters.contains_key(cluster)) {
-        let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
-        let suggestion = crate::manifest::fields::suggestion(cluster.as_str(), &known);
-        return Err(Failure::usage(format!("gitops.yaml has no cluster `{cluster}`{suggestion}"))
-            .hint(format!("its clusters are {}", known.join(", "))));
+    let declared = super::render::declared(folder)?;
+    if let Some(found) = declared.as_ref().filter(|found| !found.clusters.contains_key(cluster)) {
+        return Err(declaration::unknown_cluster(cluster, found));
     }
-    Ok(declaration)
+    Ok(declared)
 }
 
 /// Checks what is encrypted in the rendered files of `cluster`, as they are in the folder now, against the keys of a bundle.

@@ -104,7 +104,7 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
         Arc::new(faults(flags)?),
         wanted,
     );
-    Ok((world, connected))
+    Ok((world.explaining(flags.explain), connected))
 }
 
 fn leaving_the_key(failure: Failure) -> Failure {

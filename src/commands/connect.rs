@@ -11,7 +11,7 @@ use super::ask::ask;
 use crate::adapters::kubernetes::{ConnectOptions, KubernetesCluster, contexts, kubeconfig_files};
 use crate::cli::Target;
 use crate::error::{Failure, Kind, Result};
-use crate::sandbox::{Sandbox, State, engine};
+use crate::sandbox::{Sandbox, State, engine, names};
 
 /// How long passing faults of the API server are borne: an API server's restart.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -37,9 +37,13 @@ pub async fn sandbox_running(target: &Target, context: &Context) -> Result<Optio
     if !target.sandbox {
         return Ok(None);
     }
-    let sandbox = named_sandbox(target, context).await?;
-    let state = sandbox.status(context).await?.filter(State::is_running);
-    let missing = || Failure::usage(format!("the sandbox `{}` does not run", sandbox.name())).hint("gitops-bootstrap sandbox up starts it");
+    let name = &target.sandbox_name;
+    let state = match names(&context.environment)?.contains(name) {
+        true => named_sandbox(target, context).await?.status(context).await?.filter(State::is_running),
+        false => None,
+    };
+    let missing =
+        || Failure::usage(format!("the sandbox `{name}` does not run")).hint(format!("start it: `gitops-bootstrap sandbox up {name}`"));
     Ok(Some(state.ok_or_else(missing)?))
 }
 
@@ -63,14 +67,7 @@ pub async fn connect(target: &Target, context: &Context) -> Result<Connected> {
 pub async fn connect_to(target: &Target, sandbox: Option<State>, context: &Context, deadline: Option<Instant>) -> Result<Connected> {
     let (kubeconfig, chosen) = match &sandbox {
         Some(state) => (vec![state.kubeconfig.clone()], Some(state.context.clone())),
-        None => {
-            let files = files(target, context);
-            let chosen = match &target.context {
-                Some(chosen) => Some(chosen.clone()),
-                None => choose(&files, context).await?,
-            };
-            (files, chosen)
-        }
+        None => (kubeconfigs(target, context), choose_context(target, context).await?),
     };
     let options = ConnectOptions {
         kubeconfig,
@@ -85,16 +82,29 @@ pub async fn connect_to(target: &Target, sandbox: Option<State>, context: &Conte
     Ok(Connected { cluster: KubernetesCluster::connect(options).await?, sandbox })
 }
 
-fn files(target: &Target, context: &Context) -> Vec<PathBuf> {
+/// The names of the contexts of the kubeconfig that the flags name, or of the person's own.
+///
+/// # Errors
+/// A kubeconfig that is not there, or cannot be read.
+pub(super) fn contexts_at_hand(target: &Target, context: &Context) -> Result<Vec<String>> {
+    Ok(contexts(&kubeconfigs(target, context))?.into_iter().map(|choice| choice.name).collect())
+}
+
+/// The kubeconfig files that the flags and the environment name.
+pub(super) fn kubeconfigs(target: &Target, context: &Context) -> Vec<PathBuf> {
     kubeconfig_files(
         target.kubeconfig.as_ref().map(|path| path.as_os_str()).filter(|path| *path != OsStr::new("")),
         context.environment.home().as_deref(),
     )
 }
 
-/// Asks which of several contexts is meant. There is no default: the current context is where the last command went, not where this one should go.
-async fn choose(files: &[PathBuf], context: &Context) -> Result<Option<String>> {
-    let choices = contexts(files)?;
+/// The context that the flags name. On a terminal it is asked which of several is meant. There is no default: the current context is where the last
+/// command went, not where this one should go.
+pub(super) async fn choose_context(target: &Target, context: &Context) -> Result<Option<String>> {
+    if target.context.is_some() {
+        return Ok(target.context.clone());
+    }
+    let choices = contexts(&kubeconfigs(target, context))?;
     if choices.len() < 2 || !context.environment.interactive {
         return Ok(None);
     }
@@ -102,7 +112,8 @@ async fn choose(files: &[PathBuf], context: &Context) -> Result<Option<String>> 
         .iter()
         .map(|choice| format!("{}  {}{}", choice.name, choice.server, if choice.current { "  (current)" } else { "" }))
         .collect();
-    let place = ask(context, move || dialoguer::FuzzySelect::new().with_prompt("Which cluster?").items(&items).interact_opt()).await?;
+    let place =
+        ask(context, move || dialoguer::FuzzySelect::new().with_prompt("Context of the kubeconfig").items(&items).interact_opt()).await?;
     match place.and_then(|place| choices.into_iter().nth(place)) {
         Some(choice) => Ok(Some(choice.name)),
         None => Err(Failure::new(Kind::Interrupted, "no cluster was chosen").hint("name it with `--context`")),

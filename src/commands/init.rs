@@ -1,5 +1,6 @@
 //! `init`: the main job.
 
+mod questions;
 mod result;
 
 use std::collections::BTreeSet;
@@ -8,11 +9,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use self::questions::Start;
 use super::Context;
-use super::ask::ask;
 use super::bootstrap::{
-    access, compare_clone, confirm, declared_webhook, faults, forge, holder, named_folder, pinned_hosts, remote, started, tell_facts,
-    with_way_on, without_token,
+    access, compare_clone, confirm, declared_webhook, faults, forge, holder, pinned_hosts, remote, started, tell_facts, with_way_on,
+    without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
@@ -20,10 +21,10 @@ use super::serve_clone;
 use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
+use crate::domain::ClusterName;
 use crate::domain::declaration::{Flavour, Repository};
-use crate::domain::{ClusterName, Declaration};
 use crate::engine;
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
@@ -33,25 +34,22 @@ use crate::sandbox::{State, demo};
 use crate::steps::World;
 use crate::steps::world::{Access, Wanted, interrupted};
 
-/// The cluster of a demo fleet, if none was named.
-const DEMO_CLUSTER: &str = "staging";
-
 /// Runs `init`.
-pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    bootstrap(&arguments, context).await.map_err(|failure| with_way_on(failure, context))
+pub async fn run(mut arguments: Arguments, context: &Context) -> Result<()> {
+    bootstrap(&mut arguments, context).await.map_err(|failure| with_way_on(failure, context))
 }
 
-async fn bootstrap(arguments: &Arguments, context: &Context) -> Result<()> {
-    let begin = Instant::now();
+async fn bootstrap(arguments: &mut Arguments, context: &Context) -> Result<()> {
     let cluster_name = arguments.cluster.as_ref().map(ToString::to_string);
     context.events.send(started("init", cluster_name));
 
+    let Some(start) = questions::start(arguments, context).await? else { return Ok(()) };
+    let begin = Instant::now();
     let sandbox = sandbox_up(&arguments.run.target, context).await?;
-    let folder = fleet_folder(arguments, sandbox.as_ref(), context).await?;
-    let name = cluster_name_of(arguments, &folder, sandbox.is_some(), context).await?;
+    let folder = fleet_folder(&start, sandbox.as_ref(), context).await?;
     // Looking changes nothing, so there is nothing to end well.
     let (world, connected, planned) = tokio::select! {
-        looked = look(arguments, context, &name, &folder, sandbox) => looked?,
+        looked = look(arguments, context, &start.cluster, &folder, sandbox) => looked?,
         () = context.cancel.cancelled() => return Err(interrupted()),
     };
     context.events.send(Event::Planned { steps: planned.clone() });
@@ -69,6 +67,19 @@ async fn look(
     folder: &Path,
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
+    let (world, connected) = prepare(arguments, context, name, folder, sandbox).await?;
+    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
+    Ok((world, connected, planned))
+}
+
+/// Reads the fleet repository, and checks all that is checked before the first write.
+pub(super) async fn prepare(
+    arguments: &Arguments,
+    context: &Context,
+    name: &ClusterName,
+    folder: &Path,
+    sandbox: Option<State>,
+) -> Result<(World, Connected)> {
     let deadline = Instant::now() + arguments.run.timeout;
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
@@ -79,57 +90,19 @@ async fn look(
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
-    Ok((world, connected, planned))
+    Ok((world.explaining(arguments.run.explain), connected))
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
-async fn fleet_folder(arguments: &Arguments, sandbox: Option<&State>, context: &Context) -> Result<PathBuf> {
-    let folder = named_folder(context);
-    let Some(state) = sandbox.filter(|_| !is_fleet(&folder)) else { return Ok(folder) };
-    let cluster = match &arguments.cluster {
-        Some(cluster) => cluster.clone(),
-        None => DEMO_CLUSTER.parse().map_err(|_| Failure::bug("a constant name"))?,
-    };
+async fn fleet_folder(start: &Start, sandbox: Option<&State>, context: &Context) -> Result<PathBuf> {
+    let Some(state) = sandbox.filter(|_| !start.is_fleet) else { return Ok(start.folder.clone()) };
     let scaffold = async |folder: &Path, repository: &Repository| {
         let (install_manifest, argocd) = new::install_manifest(ARGOCD_VERSION, Flavour::Standard, true, folder, context).await?;
-        let clusters = BTreeSet::from([cluster.clone()]);
+        let clusters = BTreeSet::from([start.cluster.clone()]);
         let choices = Choices { repository: repository.clone(), clusters, argocd, install_manifest, examples: true };
         new::scaffold(folder, &choices, Existing::Refuse, context).await.map(drop)
     };
-    Ok(demo::ensure(&folder.join(demo::FOLDER), state, context, scaffold).await?.folder)
-}
-
-fn is_fleet(folder: &Path) -> bool {
-    ["gitops.yaml", "rendered", "kubernetes/rendered"].iter().any(|name| folder.join(name).exists())
-}
-
-/// The name of the cluster: as given, the only one that there is, or as chosen.
-async fn cluster_name_of(arguments: &Arguments, folder: &Path, in_sandbox: bool, context: &Context) -> Result<ClusterName> {
-    if let Some(name) = &arguments.cluster {
-        return Ok(name.clone());
-    }
-    let names = declared_clusters(folder);
-    if names.is_empty() && in_sandbox {
-        return DEMO_CLUSTER.parse().map_err(|_| Failure::bug("a constant name"));
-    }
-    if names.is_empty() || !context.environment.interactive {
-        let failure = Failure::usage("no cluster was named").hint("gitops-bootstrap init CLUSTER");
-        let listed: Vec<&str> = names.iter().map(ClusterName::as_str).collect();
-        return Err(if names.is_empty() { failure } else { failure.hint(format!("gitops.yaml has: {}", listed.join(", "))) });
-    }
-    let items: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let place =
-        ask(context, move || dialoguer::Select::new().with_prompt("Which cluster of the fleet?").items(&items).default(0).interact())
-            .await?;
-    names.into_iter().nth(place).ok_or_else(|| Failure::bug("a choice that was not offered"))
-}
-
-/// The clusters of the declaration in the working tree, to choose from; the run itself reads the commit.
-fn declared_clusters(folder: &Path) -> Vec<ClusterName> {
-    let text = std::fs::read_to_string(folder.join("gitops.yaml")).unwrap_or_default();
-    let declaration: Option<Declaration> = crate::manifest::declaration::parse(&text, "gitops.yaml").ok();
-    declaration.map(|declaration| declaration.clusters.into_keys().collect()).unwrap_or_default()
+    Ok(demo::ensure(&start.folder.join(demo::FOLDER), state, context, scaffold).await?.folder)
 }
 
 /// All that is checked before the first write.
@@ -150,7 +123,7 @@ async fn check(
     let declaration = fleet.declaration.as_ref();
     let sandbox = connected.sandbox.as_ref();
     let (access, apps) = access(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?;
-    let webhook = arguments.webhook.clone().or_else(|| declared_webhook(declaration, name));
+    let webhook = arguments.run.webhook.clone().or_else(|| declared_webhook(declaration, name));
     let has_key = matches!(access, Access::DeployKey);
     // A GitHub App needs no token of a person: it gets its own.
     let forge = match has_key || webhook.is_some() {
@@ -203,7 +176,7 @@ async fn check(
         }
     };
     let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
-    let ((), (), (), head) = tokio::try_join!(
+    let ((), _, (), head) = tokio::try_join!(
         preflight::check_trees(cluster, tree),
         preflight::check_rights(cluster, tree),
         forge_check,

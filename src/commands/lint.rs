@@ -6,7 +6,7 @@ use super::{Context, render};
 use crate::adapters::survey::{Survey, survey};
 use crate::cli::Output;
 use crate::cli::lint::Arguments;
-use crate::domain::{ClusterName, Declaration, RepositoryPath, Rule, Severity, Stale};
+use crate::domain::{ClusterName, Declaration, RepositoryPath, Rule, Severity, Stale, suggestion};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event};
 use crate::lint::{Report, Repository, lint};
@@ -64,14 +64,16 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 }
 
 /// What a check came to.
-struct Checked {
-    report: Report,
+pub(super) struct Checked {
+    /// What was found.
+    pub(super) report: Report,
     clusters: Vec<ClusterName>,
     /// Why the sources could not be rendered, if they could not.
-    unrendered: Option<Failure>,
+    pub(super) unrendered: Option<Failure>,
 }
 
-async fn check(fleet: &Path, arguments: &Arguments, context: &Context) -> Result<Checked> {
+/// Reads the fleet repository as it is on disk, and checks it.
+pub(super) async fn check(fleet: &Path, arguments: &Arguments, context: &Context) -> Result<Checked> {
     let declaration = render::declared(fleet)?;
     let Survey { files, left_out } = survey(fleet).await?;
     let (rendered, clusters) = match &declaration {
@@ -111,8 +113,10 @@ fn undeclared<'a>(
     let rendered = tree::detect(paths.clone())?;
     let known = tree::clusters(&rendered, paths);
     if let Some(unknown) = named.iter().find(|name| !known.contains(name)) {
-        let names = known.iter().map(ClusterName::as_str).collect::<Vec<_>>().join(", ");
-        return Err(Failure::usage(format!("`{rendered}` has no cluster `{unknown}`")).hint(format!("its clusters are {names}")));
+        let names: Vec<&str> = known.iter().map(ClusterName::as_str).collect();
+        let meant = suggestion(unknown.as_str(), &names);
+        return Err(Failure::usage(format!("`{rendered}` has no cluster `{unknown}`{meant}"))
+            .hint(format!("its clusters are {}", names.join(", "))));
     }
     let clusters = known.into_iter().filter(|name| named.is_empty() || named.contains(name)).collect();
     Ok((rendered, clusters))

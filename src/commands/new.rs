@@ -44,8 +44,30 @@ pub enum Existing {
     Overwrite,
 }
 
+/// A fleet repository that is there now.
+pub(super) struct Made {
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    choices: Choices,
+    written: Written,
+    published: Published,
+}
+
+impl Made {
+    /// Whether the remote serves it, so that a cluster can be bootstrapped from it.
+    pub(super) fn is_pushed(&self) -> bool {
+        self.published.pushed.is_some()
+    }
+}
+
 /// Runs `new`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    report(&make(arguments, context).await?, context);
+    Ok(())
+}
+
+/// Makes a fleet repository, here and at the forge, as far as flags and answers say.
+pub(super) async fn make(arguments: Arguments, context: &Context) -> Result<Made> {
     let folder = context.environment.folder.join(arguments.folder.as_deref().or(context.global.fleet.as_deref()).unwrap_or(Path::new("")));
     let existing = match (arguments.overwrite, context.environment.interactive && !context.global.yes) {
         (true, _) => Existing::Overwrite,
@@ -69,8 +91,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
         () = context.cancel.cancelled() => return Err(interrupted().hint("run the same command again: it goes on from here")),
         done = work => done?,
     };
-    report(&folder, &choices, &written, &published, context);
-    Ok(())
+    Ok(Made { folder, choices, written, published })
 }
 
 /// Writes a fleet repository to `folder`, rendered for all of its clusters. Files that are as they should be are not touched.
@@ -184,9 +205,8 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
         Some(url) => url,
         None if asking => ask_url(context).await?,
         None => {
-            return Err(
-                Failure::usage("the address of the repository is missing").hint("pass it: `--repository git@github.com:OWNER/NAME.git`")
-            );
+            return Err(Failure::usage("the address of the repository is missing")
+                .hint("name it: `--repository git@github.com:OWNER/NAME.git`, or GITOPS_BOOTSTRAP_REPOSITORY"));
         }
     };
     let branch = match arguments.branch.or_else(|| before.map(|before| before.repository.branch.clone())) {
@@ -325,7 +345,9 @@ fn text(content: Vec<u8>, origin: &str) -> Result<String> {
     String::from_utf8(content).map_err(|_| Failure::new(Kind::Unverified, format!("Argo CD's manifest from {origin} is not text")))
 }
 
-fn report(folder: &Path, choices: &Choices, written: &Written, published: &Published, context: &Context) {
+/// Tells what was made, and what to type next.
+pub(super) fn report(made: &Made, context: &Context) {
+    let Made { folder, choices, written, published } = made;
     let shown = shown_folder(folder, &context.environment.folder);
     context.events.send(Event::Fact { name: "fleet", text: folder.display().to_string() });
     let nothing = written.written.is_empty();

@@ -9,7 +9,7 @@ use crate::adapters::age::{self, Lock};
 use crate::adapters::{files, secret_file};
 use crate::cli::Output;
 use crate::cli::pack::Arguments;
-use crate::discover::{self, Discovered};
+use crate::discover::Discovered;
 use crate::domain::bundle::{Bundle, Index};
 use crate::domain::{ClusterName, Declaration};
 use crate::error::{Failure, Kind, Result};
@@ -173,24 +173,17 @@ async fn check(arguments: &Arguments, context: &Context) -> Result<()> {
 async fn look(arguments: &Arguments, declaration: Option<&Declaration>, context: &Context) -> Result<(Bundle, Discovered)> {
     let connected = connect::connect(&arguments.target, context).await?;
     let facts = preflight::check_identity(&connected.cluster, &arguments.cluster, declaration).await?;
-    let asked = declaration.map(|declaration| declaration.root_of_trust.clone()).unwrap_or_default();
-    let mut found = discover::root_of_trust(&connected.cluster, &asked).await?;
+    let (context_name, identity) = (facts.context, facts.identity);
+    let (bundle, found) = bundle::of_cluster(&connected.cluster, &arguments.cluster, identity, declaration).await?;
     for warning in &found.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let entries = std::mem::take(&mut found.chosen.entries);
-    if entries.is_empty() {
-        return Err(Failure::refused(format!("{} has no root of trust: there is nothing to pack", facts.context))
+    if bundle.entries.is_empty() {
+        return Err(Failure::refused(format!("{context_name} has no root of trust: there is nothing to pack"))
             .because("Argo CD's Secrets are not there; nothing was changed")
             .hint(format!("bootstrap the cluster first: gitops-bootstrap init {}", arguments.cluster)));
     }
-    let bundle = Bundle { cluster: arguments.cluster.clone(), identity: facts.identity, made: now()?, entries };
     Ok((bundle, found))
-}
-
-/// The time to the second.
-fn now() -> Result<jiff::Timestamp> {
-    jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).map_err(|error| Failure::bug(error.to_string()))
 }
 
 /// For whom the bundle is to be: those of gitops.yaml and those of the flags, each once.

@@ -26,6 +26,7 @@ use crate::plan::recovery::{End, Recovery};
 use crate::preflight;
 use crate::report::{self, Circumstances};
 use crate::sandbox::State;
+use crate::steps::World;
 use crate::steps::world::interrupted;
 
 /// Runs `recover`.
@@ -90,6 +91,26 @@ async fn look(
     sandbox: Option<State>,
     deadline: Instant,
 ) -> Result<(Checked, Connected, Vec<PlannedStep>)> {
+    let (checked, connected) = prepare(arguments, context, folder, sandbox, deadline).await?;
+    let planned = serve_clone::survey(&StepId::RECOVER, &checked.world).await?;
+    Ok((checked, connected, planned))
+}
+
+/// What a recovery with these flags begins with, once all is checked that is checked before the first write.
+pub(super) async fn world(arguments: &Arguments, context: &Context, folder: &Path, sandbox: Option<State>) -> Result<World> {
+    let deadline = Instant::now() + arguments.run.timeout;
+    let (checked, _) = prepare(arguments, context, folder, sandbox, deadline).await?;
+    Ok(checked.world)
+}
+
+/// Reads the fleet repository, and checks all that is checked before the first write.
+async fn prepare(
+    arguments: &Arguments,
+    context: &Context,
+    folder: &Path,
+    sandbox: Option<State>,
+    deadline: Instant,
+) -> Result<(Checked, Connected)> {
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
         preflight::load(worktree.as_ref(), &arguments.cluster, arguments.run.commit.as_ref()),
@@ -98,9 +119,9 @@ async fn look(
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let checked = check(arguments, context, worktree, fleet, &connected, deadline).await?;
-    let planned = serve_clone::survey(&StepId::RECOVER, &checked.world).await?;
-    Ok((checked, connected, planned))
+    let mut checked = check(arguments, context, worktree, fleet, &connected, deadline).await?;
+    checked.world.explain = arguments.run.explain;
+    Ok((checked, connected))
 }
 
 /// Lets the gates run the commands that gitops.yaml names, if a person has agreed: by the flag, or by the yes that follows on a terminal. They come from the

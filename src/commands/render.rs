@@ -136,11 +136,8 @@ pub(super) fn declared(folder: &Path) -> Result<Option<Declaration>> {
 }
 
 pub(super) fn chosen(named: &[ClusterName], declaration: &Declaration) -> Result<Vec<ClusterName>> {
-    let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
     if let Some(unknown) = named.iter().find(|name| !declaration.clusters.contains_key(name)) {
-        let suggestion = crate::manifest::fields::suggestion(unknown.as_str(), &known);
-        return Err(Failure::usage(format!("gitops.yaml has no cluster `{unknown}`{suggestion}"))
-            .hint(format!("its clusters are {}", known.join(", "))));
+        return Err(crate::manifest::declaration::unknown_cluster(unknown, declaration));
     }
     let named: BTreeSet<&ClusterName> = named.iter().collect();
     Ok(declaration.clusters.keys().filter(|name| named.is_empty() || named.contains(name)).cloned().collect())

@@ -16,7 +16,7 @@ use crate::sandbox::{Sandbox, State, engine, names};
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.action {
         Action::Up(which) => up(which.name, context).await,
-        Action::Down { all: true, .. } => down(names(context)?, context).await,
+        Action::Down { all: true, .. } => down(names(&context.environment)?, context).await,
         Action::Down { which, .. } => down(vec![which.name], context).await,
         Action::Status(which) => status(which.name, context).await,
         Action::List => list(context),
@@ -42,36 +42,32 @@ async fn up(name: SandboxName, context: &Context) -> Result<()> {
 async fn down(names: Vec<SandboxName>, context: &Context) -> Result<()> {
     let mut ended = Vec::new();
     for name in names {
-        let sandbox = open(name, context).await?;
-        let found = sandbox.down(context).await?;
-        let text = if found { format!("`{}` is gone", sandbox.name()) } else { format!("there is no sandbox `{}`", sandbox.name()) };
+        let found = is_there(&name, context)? && open(name.clone(), context).await?.down(context).await?;
+        let text = if found { format!("`{name}` is gone") } else { format!("there is no sandbox `{name}`") };
         context.events.send(Event::Fact { name: "sandbox", text });
         if found {
-            ended.push(sandbox.name().clone());
+            ended.push(name);
         }
     }
     finish(&serde_json::json!({ "ended": ended }), context)
 }
 
 async fn status(name: SandboxName, context: &Context) -> Result<()> {
-    let sandbox = open(name, context).await?;
+    let sandbox = open_existing(name, context).await?;
     let state = sandbox.status(context).await?.ok_or_else(|| none(sandbox.name()))?;
     show(&table(&state), context);
     finish(&state, context)
 }
 
 fn list(context: &Context) -> Result<()> {
-    let names = names(context)?;
+    let names = names(&context.environment)?;
     show(&names.iter().map(|name| Line::of(name.as_str())).collect::<Vec<_>>(), context);
     finish(&names, context)
 }
 
 /// Becomes a command of the engine, so that its streams, its signals and its exit status are the person's own.
 async fn hand_over(name: SandboxName, command: &[&str], arguments: &[String], context: &Context) -> Result<()> {
-    let sandbox = open(name, context).await?;
-    if !sandbox.exists() {
-        return Err(none(sandbox.name()));
-    }
+    let sandbox = open_existing(name, context).await?;
     let mut all: Vec<&OsStr> = command.iter().map(OsStr::new).collect();
     all.extend([OsStr::new("--folder"), sandbox.folder().as_os_str(), OsStr::new("--")]);
     all.extend(arguments.iter().map(OsStr::new));
@@ -82,6 +78,15 @@ async fn hand_over(name: SandboxName, command: &[&str], arguments: &[String], co
 
 async fn open(name: SandboxName, context: &Context) -> Result<Sandbox> {
     Sandbox::new(engine::locate(context).await?, name, context)
+}
+
+/// The same for a sandbox that must be there. No engine is looked for, or built, for one that is not.
+async fn open_existing(name: SandboxName, context: &Context) -> Result<Sandbox> {
+    if is_there(&name, context)? { open(name, context).await } else { Err(none(&name)) }
+}
+
+fn is_there(name: &SandboxName, context: &Context) -> Result<bool> {
+    Ok(names(&context.environment)?.contains(name))
 }
 
 fn none(name: &SandboxName) -> Failure {

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::event::{Event, PlannedStep};
 use crate::manifest::git_server;
 use crate::plan::StepId;
+use crate::plan::preview::Preview;
 use crate::ports::Worktree;
 use crate::preflight::{self, Fleet};
 use crate::steps::World;
@@ -67,12 +68,22 @@ pub(super) async fn serve(
 
 /// Says what a run of `base` would do in this world.
 pub(super) async fn survey(base: &[StepId], world: &World) -> Result<Vec<PlannedStep>> {
+    engine::survey(&checked_recipe(base, world).await?, world).await
+}
+
+/// The same, with what would become of each object and each deploy key.
+pub(super) async fn preview(base: &[StepId], world: &World) -> Result<(Vec<PlannedStep>, Preview)> {
+    engine::preview(&checked_recipe(base, world).await?, world).await
+}
+
+/// The steps of a run of `base` in this world, once it is known that the account may make them.
+async fn checked_recipe(base: &[StepId], world: &World) -> Result<Vec<StepId>> {
     let recipe = recipe(base, world).await?;
     if recipe.contains(&StepId::ServeEnd) {
         preflight::check_server_rights(world.cluster.as_ref()).await?;
         world.events.warn(format!("the tree comes from {} so far: it moves back to the forge", git_server::address()), None);
     }
-    engine::survey(&recipe, world).await
+    Ok(recipe)
 }
 
 /// The steps of a plan.

@@ -85,12 +85,19 @@ async fn unpack(arguments: &Arguments, context: &Context) -> Result<()> {
 
 async fn locked(arguments: &Arguments, context: &Context) -> Result<bundle::Locked> {
     let cluster = &arguments.cluster;
-    let found = match &arguments.bundle {
-        Some(file) => bundle::locked(Place::File(&context.environment.folder.join(file)), cluster).await?,
-        None => bundle::locked(Place::Folder(&bundle::fleet_folder(context)?), cluster).await?,
-    };
-    let missing = || Failure::usage(format!("there is no bundle of `{cluster}` in this repository")).hint("name its file: `--bundle FILE`");
-    found.ok_or_else(missing)
+    if let Some(file) = &arguments.bundle {
+        let file = context.environment.folder.join(file);
+        let missing = || Failure::usage(format!("there is no bundle in `{}`", file.display())).hint("name its file: `--bundle FILE`");
+        return bundle::locked(Place::File(&file), cluster).await?.ok_or_else(missing);
+    }
+    let folder = bundle::fleet_folder(context)?;
+    if let Some(found) = bundle::locked(Place::Folder(&folder), cluster).await? {
+        return Ok(found);
+    }
+    bundle::declared(&folder, cluster)?;
+    Err(Failure::usage(format!("there is no bundle of `{cluster}` in this repository"))
+        .hint(format!("as long as the cluster is there, make one: `gitops-bootstrap pack {cluster}`"))
+        .hint("or name the file of one that is elsewhere: `--bundle FILE`"))
 }
 
 async fn put_back(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 
-use super::fields::{Field, Fields, suggestion};
+use super::fields::{Field, Fields};
 use super::yaml;
 use crate::domain::declaration::{
     Allow, ArgoCd, Cluster, Declaration, Drill, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault,
@@ -12,11 +12,19 @@ use crate::domain::declaration::{
 use crate::domain::repository_url::Transport;
 use crate::domain::{
     ClusterName, DeclaredApp, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource, Rule, duration,
+    suggestion,
 };
 use crate::error::{Failure, Result};
 
 /// The name of the file.
 pub const FILE: &str = "gitops.yaml";
+
+/// The failure of a cluster that the declaration does not have, with the one that was probably meant.
+pub fn unknown_cluster(cluster: &ClusterName, declaration: &Declaration) -> Failure {
+    let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
+    let meant = suggestion(cluster.as_str(), &known);
+    Failure::usage(format!("{FILE} has no cluster `{cluster}`{meant}")).hint(format!("its clusters are {}", known.join(", ")))
+}
 
 /// Parses the text of a `gitops.yaml`. `path` is how messages call the file.
 pub fn parse(text: &str, path: &str) -> Result<Declaration> {

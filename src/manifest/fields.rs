@@ -3,10 +3,8 @@
 use serde_json::Value;
 
 use super::yaml::{self, Located, Node};
+use crate::domain::suggestion;
 use crate::error::{Failure, Result};
-
-/// How alike a mistyped key and a known one must be for a suggestion (Jaro-Winkler similarity).
-const ALIKE: f64 = 0.8;
 
 /// One mapping of a file, whose keys are all known.
 pub struct Fields<'a> {
@@ -140,18 +138,6 @@ impl<'a> Fields<'a> {
         let (_, node) = self.entries.iter().find(|(known, _)| known.value == key)?;
         Some(Field { file: self.file, path: joined(&self.path, key), node }).filter(|field| !field.is_null())
     }
-}
-
-/// `; did you mean `clusters`?`, if one of `known` is much like `written`.
-pub fn suggestion(written: &str, known: &[&str]) -> String {
-    let likeness = |candidate: &str| strsim::jaro_winkler(&written.to_lowercase(), &candidate.to_lowercase());
-    known
-        .iter()
-        .map(|candidate| (likeness(candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(left, _), (right, _)| left.total_cmp(right))
-        .map(|(_, candidate)| format!("; did you mean `{candidate}`?"))
-        .unwrap_or_default()
 }
 
 fn joined(path: &str, key: &str) -> String {

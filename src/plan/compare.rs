@@ -121,19 +121,21 @@ pub fn is_made_by_us(live: &Object, application: Option<&str>) -> bool {
 
 /// Whether two states of an object say the same, apart from the server's bookkeeping: for the result of a dry run against what is there.
 pub fn is_same_state(one: &Object, other: &Object) -> bool {
-    let strip = |object: &Object| {
-        let mut value = object.value().clone();
-        if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            for bookkeeping in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"] {
-                metadata.remove(bookkeeping);
-            }
+    without_bookkeeping(one) == without_bookkeeping(other)
+}
+
+/// What an object says, apart from the server's bookkeeping and its status.
+pub fn without_bookkeeping(object: &Object) -> Value {
+    let mut value = object.value().clone();
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        for bookkeeping in ["managedFields", "resourceVersion", "generation", "creationTimestamp", "uid", "selfLink"] {
+            metadata.remove(bookkeeping);
         }
-        if let Some(fields) = value.as_object_mut() {
-            fields.remove("status");
-        }
-        value
-    };
-    strip(one) == strip(other)
+    }
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    value
 }
 
 fn is_by_hand(entry: &Entry) -> bool {

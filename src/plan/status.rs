@@ -36,7 +36,7 @@ pub struct Status {
     pub commit: Option<String>,
     /// Whether all Applications have converged and Argo CD's workloads are ready.
     pub converged: bool,
-    /// All Applications, in the order in which the API server lists them.
+    /// All Applications by namespace and name; those that are not made yet come last.
     pub applications: Vec<ApplicationStatus>,
     /// What a person should know beside that.
     pub warnings: Vec<String>,

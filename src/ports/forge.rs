@@ -77,6 +77,8 @@ pub struct DeployKey {
     pub read_only: bool,
     /// Whether the forge lets it in; a policy may have disabled it.
     pub enabled: bool,
+    /// When it was registered (RFC 3339), if the forge says so.
+    pub created: Option<String>,
     /// When it was last used (RFC 3339), if the forge says so.
     pub last_used: Option<String>,
 }

@@ -53,12 +53,18 @@ fn check_pin(facts: &ClusterFacts, name: &ClusterName, declaration: Option<&Decl
 /// What is known of a cluster that is new enough.
 pub(super) async fn supported(cluster: &dyn Cluster) -> Result<ClusterFacts> {
     let facts = cluster.facts().await?;
+    check_supported(&facts)?;
+    Ok(facts)
+}
+
+/// Refuses a cluster that is too old.
+pub fn check_supported(facts: &ClusterFacts) -> Result<()> {
     if facts.version < OLDEST {
         return Err(refused(format!("{} is Kubernetes {}", facts.context, facts.git_version))
             .because(format!("the oldest version that is supported is {}.{}", OLDEST.0, OLDEST.1))
             .hint("update the cluster first"));
     }
-    Ok(facts)
+    Ok(())
 }
 
 /// Whether an identity is the one that is pinned; a pin may leave the certificate open.

@@ -53,8 +53,7 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
     if let Some(declaration) = &declaration
         && !declaration.clusters.contains_key(cluster)
     {
-        let known: Vec<&str> = declaration.clusters.keys().map(ClusterName::as_str).collect();
-        return Err(Failure::usage(format!("{DECLARATION} has no cluster `{cluster}`")).hint(format!("it has: {}", known.join(", "))));
+        return Err(declaration::unknown_cluster(cluster, declaration));
     }
     let (rendered, files) = match &declaration {
         Some(declaration) => {

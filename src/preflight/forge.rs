@@ -12,13 +12,33 @@ use crate::ports::{Forge, KeyMaker, Remote};
 /// Checks that the token may manage deploy keys, that they are allowed, and that the repository is still called as it was.
 pub async fn check_forge(forge: &dyn Forge, repository: &RepositoryUrl, accept_rename: bool, events: &Events) -> Result<()> {
     let Some(facts) = check_repository(forge, repository, accept_rename, events).await? else { return Ok(()) };
-    if !facts.may_administer {
-        return Err(Failure::new(Kind::Denied, format!("the token may not manage the deploy keys of {}", forge.name()))
-            .because("that takes administrator rights on the repository")
-            .because(UNCHANGED)
-            .hint("use a token with `Administration: write` of somebody who is an administrator of the repository")
-            .hint("or let somebody else register the key: run the same command with `--paste-key`"));
+    check_administrator(forge, &facts)?;
+    check_deploy_keys_allowed(forge, &facts)
+}
+
+/// Refuses a repository that is called otherwise by now.
+pub fn check_name(facts: &RepositoryFacts, repository: &RepositoryUrl) -> Result<()> {
+    if facts.full_name.eq_ignore_ascii_case(repository.path()) {
+        return Ok(());
     }
+    let renamed = ForgeError::Renamed { from: repository.path().to_owned(), to: facts.full_name.clone() };
+    Err(Failure::from(renamed).because(UNCHANGED))
+}
+
+/// Refuses a token that may not manage the deploy keys of the repository.
+pub fn check_administrator(forge: &dyn Forge, facts: &RepositoryFacts) -> Result<()> {
+    if facts.may_administer {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Denied, format!("the token may not manage the deploy keys of {}", forge.name()))
+        .because("that takes administrator rights on the repository")
+        .because(UNCHANGED)
+        .hint("use a token with `Administration: write` of somebody who is an administrator of the repository")
+        .hint("or let somebody else register the key: run the same command with `--paste-key`"))
+}
+
+/// Refuses a repository whose owner forbids deploy keys.
+pub fn check_deploy_keys_allowed(forge: &dyn Forge, facts: &RepositoryFacts) -> Result<()> {
     if facts.deploy_keys_allowed == Some(false) {
         return Err(Failure::from(ForgeError::DeployKeysDisabled(forge.name())).because(UNCHANGED));
     }
@@ -43,8 +63,8 @@ pub async fn check_repository(
     for warning in &facts.warnings {
         events.warn(warning.clone(), None);
     }
-    if !facts.full_name.eq_ignore_ascii_case(repository.path()) && !accept_rename {
-        return Err(Failure::from(ForgeError::Renamed { from: repository.path().to_owned(), to: facts.full_name }).because(UNCHANGED));
+    if !accept_rename {
+        check_name(&facts, repository)?;
     }
     Ok(Some(facts))
 }
@@ -76,7 +96,8 @@ pub async fn check_host_keys(
     }
 }
 
-fn scan_arguments(repository: &RepositoryUrl) -> String {
+/// What `ssh-keyscan` is called with to see the host keys of the repository's server.
+pub fn scan_arguments(repository: &RepositoryUrl) -> String {
     match repository.port() {
         Some(port) => format!("-p {port} {}", repository.host()),
         None => repository.host().to_owned(),

@@ -5,19 +5,33 @@ use std::collections::{BTreeSet, HashSet};
 use super::UNCHANGED;
 use super::target::LOOKED_AT;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
-use crate::domain::{Bundle, Object, Resource};
+use crate::domain::{Bundle, Object, ObjectRef, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::manifest::git_server;
 use crate::ports::Cluster;
-use crate::ports::cluster::Right;
+use crate::ports::cluster::{ClusterError, Right};
+
+/// The API group of roles and bindings.
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// Kinds of Argo CD's manifest that are not namespaced.
 const CLUSTER_WIDE: [&str; 6] =
     ["Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "PriorityClass", "StorageClass"];
 
-/// Fails with all rights that the account lacks for bootstrapping `tree`.
-pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<()> {
-    check(cluster, &needed(tree)).await
+/// Fails with all rights that the account lacks for bootstrapping `tree`. Returns how many it has and needs.
+pub async fn check_rights(cluster: &dyn Cluster, tree: &Tree) -> Result<usize> {
+    let rights = needed(tree, namespace_is_there(cluster).await?);
+    check(cluster, &rights).await?;
+    Ok(rights.len())
+}
+
+/// Whether Argo CD's namespace is there. Whoever may not look is told of that right, and of the one to make the namespace.
+async fn namespace_is_there(cluster: &dyn Cluster) -> Result<bool> {
+    match cluster.get(&ObjectRef::cluster_wide("v1", "Namespace", ARGOCD_NAMESPACE)).await {
+        Ok(namespace) => Ok(namespace.is_some_and(|namespace| !namespace.is_being_deleted())),
+        Err(ClusterError::Forbidden(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Fails with all rights that the account lacks for restoring `bundle`.
@@ -27,7 +41,7 @@ pub async fn check_restore_rights(cluster: &dyn Cluster, bundle: &Bundle) -> Res
 
 /// Fails with all rights that the account lacks for recovering `tree` with what is in `bundle`.
 pub async fn check_recovery_rights(cluster: &dyn Cluster, tree: &Tree, bundle: Option<&Bundle>) -> Result<()> {
-    let mut rights = needed(tree);
+    let mut rights = needed(tree, namespace_is_there(cluster).await?);
     // What else is in the cluster is looked at before anything is done.
     rights.extend(LOOKED_AT.map(|(api_version, kind)| right("list", Resource::new(api_version, kind).group(), &plural(kind), None, None)));
     rights.extend(bundle.map(needed_to_restore).unwrap_or_default());
@@ -63,19 +77,23 @@ pub async fn check_server_rights(cluster: &dyn Cluster) -> Result<()> {
     check(cluster, &git_server::kinds().into_iter().flat_map(of_kind).collect::<Vec<_>>()).await
 }
 
-/// The rights that bootstrapping `tree` needs. Server-side apply needs `create` and `patch`; `create` cannot be limited by name
-/// (kubernetes.io, "Using RBAC Authorization").
-pub fn needed(tree: &Tree) -> Vec<Right> {
+/// The rights that bootstrapping `tree` needs; the one to make Argo CD's namespace only if it is not there.
+///
+/// Server-side apply needs `create` and `patch`. What is made by it can be limited to its name, `create` included: the request names the object, unlike
+/// one to make an object (`createAuthorizerAttributes` in patch.go of k8s.io/apiserver). That is done for everything outside of Argo CD's namespace,
+/// and for roles.
+pub fn needed(tree: &Tree, namespace_is_there: bool) -> Vec<Right> {
     let mut rights = vec![
         right("get", "", "namespaces", None, Some("kube-system")),
         right("get", "", "namespaces", None, Some(ARGOCD_NAMESPACE)),
-        right("create", "", "namespaces", None, None),
         right("list", "", "secrets", Some(ARGOCD_NAMESPACE), None),
         right("create", "", "secrets", Some(ARGOCD_NAMESPACE), None),
         right("list", "", "pods", Some(ARGOCD_NAMESPACE), None),
         right("watch", "", "pods", Some(ARGOCD_NAMESPACE), None),
-        right("watch", "apiextensions.k8s.io", "customresourcedefinitions", None, None),
     ];
+    if !namespace_is_there {
+        rights.push(right("create", "", "namespaces", None, None));
+    }
     rights.extend(to_lock());
     for verb in ["list", "watch"] {
         for workload in ["deployments", "statefulsets"] {
@@ -88,16 +106,33 @@ pub fn needed(tree: &Tree) -> Vec<Right> {
     }
     let objects = tree.argocd.iter().chain(&tree.projects).chain([&tree.root]).map(|rendered| &rendered.object);
     for object in objects {
-        for verb in ["get", "create", "patch"] {
-            rights.push(right_for(verb, object));
-        }
-        // Whoever makes a role must have all that the role gives, or be allowed to give more than that.
-        if matches!(object.kind(), "ClusterRole" | "Role") {
-            rights.push(right_for("escalate", object));
-            rights.push(right_for("bind", object));
-        }
+        let is_there = object.kind() == "Namespace" && object.name() == ARGOCD_NAMESPACE;
+        let verbs: &[&'static str] = if is_there { &["get", "patch"] } else { &["get", "create", "patch"] };
+        rights.extend(verbs.iter().map(|verb| named_where_it_counts(right_for(verb, object), object)));
+        rights.extend(to_give(object));
     }
     each_once(rights)
+}
+
+/// Limits a right to the object's name, where the kind is not one of Argo CD's namespace alone.
+fn named_where_it_counts(right: Right, object: &Object) -> Right {
+    let counts = right.namespace.is_none() || object.resource().group() == RBAC;
+    Right { name: counts.then(|| object.name().to_owned()), ..right }
+}
+
+/// What whoever makes a role or a binding must be allowed beyond that: to put more into the role than they have, and to give it to others
+/// (kubernetes.io, "Using RBAC Authorization", "Privilege escalation prevention and bootstrapping").
+fn to_give(object: &Object) -> Option<Right> {
+    match object.kind() {
+        "ClusterRole" | "Role" => Some(named_where_it_counts(right_for("escalate", object), object)),
+        "ClusterRoleBinding" | "RoleBinding" => {
+            let (kind, name) = (object.text("/roleRef/kind")?, object.text("/roleRef/name")?);
+            // The right to bind is asked for where the binding is.
+            let namespace = right_for("bind", object).namespace;
+            Some(right("bind", RBAC, &plural(kind), namespace.as_deref(), Some(name)))
+        }
+        _ => None,
+    }
 }
 
 /// The rights that renewing the deploy key needs.

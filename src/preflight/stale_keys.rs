@@ -63,7 +63,15 @@ mod tests {
 
     fn key(id: u64, title: &str, last_used: Option<&str>) -> DeployKey {
         let key = PublicKey::from_openssh("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl").unwrap();
-        DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used: last_used.map(str::to_owned) }
+        DeployKey {
+            id,
+            title: title.to_owned(),
+            key,
+            read_only: true,
+            enabled: true,
+            created: None,
+            last_used: last_used.map(str::to_owned),
+        }
     }
 
     #[test]

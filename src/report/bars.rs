@@ -30,6 +30,7 @@ pub(super) struct Bars {
 struct Running {
     step: StepId,
     title: String,
+    why: Option<&'static str>,
     since: std::time::Instant,
     bar: ProgressBar,
     wait: ProgressBar,
@@ -69,7 +70,7 @@ impl Bars {
             })
     }
 
-    fn start(&mut self, step: StepId, title: &str) {
+    fn start(&mut self, step: StepId, title: &str, why: Option<&'static str>) {
         self.end_work();
         self.end_step();
         let bar = self.spinner("  {spinner:.cyan} {prefix} {wide_msg}{time:>11}");
@@ -77,16 +78,24 @@ impl Bars {
         bar.set_message(text::cut(title, text::MESSAGE, self.look));
         let wait = self.screen.add(ProgressBar::no_length());
         wait.set_style(self.style("{msg}"));
-        self.running = Some(Running { step, title: title.to_owned(), since: (self.clock)(), bar, wait });
+        self.running = Some(Running { step, title: title.to_owned(), why, since: (self.clock)(), bar, wait });
+        // Until the step waits for something, there is room to say why it exists.
+        if let Some(why) = step::why(why, self.look) {
+            self.below(&why);
+        }
     }
 
-    fn wait(&self, on: &str) {
+    /// Shows a line below the running step.
+    fn below(&self, line: &Line) {
         if let Some(running) = &self.running {
-            let indent = if self.look.width >= step::NAME + 28 { step::NAME + 4 } else { 4 };
-            let line = Line::of(" ".repeat(indent)).with(Paint::Faint, format!("waiting for {on}")).hanging(indent);
             let rows: Vec<String> = line.rows(self.look.width).iter().take(WAIT_ROWS).map(|row| row.printed(self.look.colour)).collect();
             running.wait.set_message(rows.join("\n"));
         }
+    }
+
+    fn wait(&self, on: &str) {
+        let indent = if self.look.width >= step::NAME + 28 { step::NAME + 4 } else { 4 };
+        self.below(&Line::of(" ".repeat(indent)).with(Paint::Faint, format!("waiting for {on}")).hanging(indent));
     }
 
     fn progress(&self, done: usize, total: usize, what: &str) {
@@ -147,7 +156,7 @@ impl Reporter for Bars {
                 lines.push(Line::new());
                 self.write(&lines);
             }
-            Event::StepStarted { step, title } => self.start(*step, title),
+            Event::StepStarted { step, title, why } => self.start(*step, title, *why),
             Event::Waiting { on, .. } => self.wait(on),
             Event::Progress { done, total, what, .. } => self.progress(*done, *total, what),
             Event::Changed { object, how, .. } => {
@@ -159,13 +168,21 @@ impl Reporter for Bars {
             Event::Warning { message, hint } => self.write(&step::warning(message, hint.as_deref())),
             Event::LeftAlone { object, fields } => self.write(&step::left_alone(object, fields)),
             Event::StepFinished { step, outcome, because, milliseconds } => {
-                self.end_step();
+                let why = self.end_step().and_then(|running| running.why);
                 let time = text::time(Duration::from_millis(*milliseconds));
-                self.write(&step::finished(*step, *outcome, because, &time, self.look));
+                let mut lines = step::finished(*step, *outcome, because, &time, self.look);
+                lines.extend(step::why(why, self.look));
+                self.write(&lines);
             }
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
-            Event::Finding(_) | Event::Evidence { .. } | Event::Status { .. } | Event::Application { .. } | Event::Connection { .. } => {}
+            Event::Finding(_)
+            | Event::Check(_)
+            | Event::Plan { .. }
+            | Event::Evidence { .. }
+            | Event::Status { .. }
+            | Event::Application { .. }
+            | Event::Connection { .. } => {}
             Event::Finished { .. } => {
                 self.end_work();
                 self.end_step();
@@ -177,6 +194,7 @@ impl Reporter for Bars {
                     let stopped = matches!(failure.kind, Kind::Interrupted | Kind::Terminated);
                     let time = text::time((self.clock)().duration_since(running.since));
                     lines.extend(step::broken_off(running.step, !stopped, &running.title, &time, self.look));
+                    lines.extend(step::why(running.why, self.look));
                 }
                 lines.push(Line::new());
                 lines.extend(failure::failure(failure));

@@ -76,9 +76,12 @@ impl<W: Write + Send> Reporter for Lines<W> {
             Event::Started { tool, verb, cluster, .. } => self.write(&[step::title(tool, verb, cluster.as_deref())]),
             Event::Fact { name, text } => self.write(&[step::fact(name, text)]),
             Event::Planned { steps } => self.write(&step::plan(steps, self.look)),
-            Event::StepStarted { step, title } => {
+            Event::StepStarted { step, title, why } => {
                 self.progress = None;
                 self.step(*step, Paint::Plain, title);
+                if let Some(why) = why {
+                    self.write(&[Line::of("    ").with(Paint::Faint, why).hanging(4)]);
+                }
             }
             Event::Waiting { step, on } => self.wait(*step, on),
             Event::Progress { step, done, total, what } => self.progress(*step, *done, *total, what),
@@ -97,6 +100,8 @@ impl<W: Write + Send> Reporter for Lines<W> {
             Event::Work { message, done, total } => self.work(message, *done, *total),
             // What was found is shown as a whole, on standard output.
             Event::Finding(_)
+            | Event::Check(_)
+            | Event::Plan { .. }
             | Event::Evidence { .. }
             | Event::Status { .. }
             | Event::Application { .. }

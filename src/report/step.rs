@@ -31,6 +31,7 @@ pub(super) fn plan(steps: &[PlannedStep], look: Look) -> Vec<Line> {
     for step in needed {
         let name = Line::new().with(Paint::Good, "  + ").plain(format!("{} ", step.step)).pad(NAME + 4);
         lines.push(column(name, &step.because, NAME + 4, look));
+        lines.extend(why(step.why, look));
         lines.extend(
             step.changes.iter().take(SHOWN_CHANGES).map(|change| Line::new().with(Paint::Faint, format!("      {change}")).hanging(8)),
         );
@@ -38,11 +39,25 @@ pub(super) fn plan(steps: &[PlannedStep], look: Look) -> Vec<Line> {
             lines.push(Line::new().with(Paint::Faint, format!("      and {} more", step.changes.len() - SHOWN_CHANGES)));
         }
     }
-    let in_place: Vec<&str> = steps.iter().filter(|step| !step.needed).map(|step| step.step.name()).collect();
-    if !in_place.is_empty() && in_place.len() < steps.len() {
-        lines.push(Line::new().with(Paint::Faint, format!("  {} in place: {}", look.either("·", "="), in_place.join(", "))).hanging(4));
+    let mark = look.either("·", "=");
+    let in_place: Vec<&PlannedStep> = steps.iter().filter(|step| !step.needed).collect();
+    if in_place.iter().any(|step| step.why.is_some()) {
+        for step in in_place {
+            let name = Line::new().with(Paint::Faint, format!("  {mark} {} ", step.step)).pad(NAME + 4);
+            lines.push(column(name, &format!("in place: {}", step.because), NAME + 4, look));
+            lines.extend(why(step.why, look));
+        }
+    } else if !in_place.is_empty() && in_place.len() < steps.len() {
+        let names: Vec<&str> = in_place.iter().map(|step| step.step.name()).collect();
+        lines.push(Line::new().with(Paint::Faint, format!("  {mark} in place: {}", names.join(", "))).hanging(4));
     }
     lines
+}
+
+/// Why a step exists, below its line, where that was asked for.
+pub(super) fn why(why: Option<&str>, look: Look) -> Option<Line> {
+    let at = if look.width >= NAME + 28 { NAME + 4 } else { 4 };
+    why.map(|why| Line::of(" ".repeat(at)).with(Paint::Faint, why).hanging(at))
 }
 
 /// How many objects of a step a plan names.

@@ -75,6 +75,7 @@ fn beginning() -> Vec<Event> {
         needed,
         because: because.to_owned(),
         changes: changes.iter().map(|change| (*change).to_owned()).collect(),
+        why: None,
     };
     vec![
         Event::Started { version: crate::event::VERSION, tool: "0.1.0", verb: "init", cluster: Some("staging".to_owned()) },
@@ -88,9 +89,9 @@ fn beginning() -> Vec<Event> {
                 planned(StepId::Projects, false, "all 3 are as in Git", &[]),
             ],
         },
-        Event::StepStarted { step: StepId::Ns, title: "namespace argocd".to_owned() },
+        Event::StepStarted { step: StepId::Ns, title: "namespace argocd".to_owned(), why: None },
         Event::StepFinished { step: StepId::Ns, outcome: Outcome::InPlace, because: "it is there".to_owned(), milliseconds: 12 },
-        Event::StepStarted { step: StepId::SecretCreate, title: "repository Secret with a deploy key".to_owned() },
+        Event::StepStarted { step: StepId::SecretCreate, title: "repository Secret with a deploy key".to_owned(), why: None },
         Event::Changed { step: StepId::SecretCreate, object: "Secret argocd/repository-fleet".to_owned(), how: How::Created },
         Event::StepFinished {
             step: StepId::SecretCreate,
@@ -102,7 +103,7 @@ fn beginning() -> Vec<Event> {
             object: "Deployment argocd/argocd-server".to_owned(),
             fields: vec![FieldConflict { manager: "kubectl-edit".to_owned(), field: ".spec.replicas".to_owned() }],
         },
-        Event::StepStarted { step: StepId::Converge, title: "everything Synced and Healthy".to_owned() },
+        Event::StepStarted { step: StepId::Converge, title: "everything Synced and Healthy".to_owned(), why: None },
         Event::Progress { step: StepId::Converge, done: 12, total: 17, what: "applications" },
         Event::Waiting { step: StepId::Converge, on: "web: Pod web/web-6d9f cannot pull the image `nginx:nope`: not found".to_owned() },
     ]
@@ -202,6 +203,21 @@ fn lines_tell_the_same_story() {
 }
 
 #[test]
+fn explained_steps_say_why_in_the_plan_and_when_they_run() {
+    let mut events = finished();
+    for event in &mut events {
+        match event {
+            Event::Planned { steps } => steps.iter_mut().for_each(|step| step.why = Some(step.step.why())),
+            Event::StepStarted { step, why, .. } => *why = Some(step.why()),
+            _ => {}
+        }
+    }
+    insta::assert_snapshot!("bars_explained", on_terminal(&events, PLAIN));
+    insta::assert_snapshot!("lines_explained", as_lines(&events, PLAIN));
+    insta::assert_snapshot!("bars_explained_40", on_terminal(&events[..5], Look { width: 40, ..PLAIN }));
+}
+
+#[test]
 fn a_wait_is_repeated_only_when_it_changes_or_after_ten_seconds() {
     let (kept, watch) = (Kept::default(), Watch::new());
     let mut lines = lines::Lines::new(kept.clone(), PLAIN, watch.clock());
@@ -265,7 +281,7 @@ fn no_control_character_from_outside_reaches_a_stream() {
     let nasty = "\u{1b}[2J\u{9b}31m\r\u{7}\u{202e}\u{200b}\u{7f}x";
     let events = [
         Event::Fact { name: "context", text: nasty.to_owned() },
-        Event::StepStarted { step: StepId::Install, title: nasty.to_owned() },
+        Event::StepStarted { step: StepId::Install, title: nasty.to_owned(), why: None },
         Event::Waiting { step: StepId::Install, on: nasty.to_owned() },
         Event::Changed { step: StepId::Install, object: nasty.to_owned(), how: How::Restored },
         Event::Warning { message: nasty.to_owned(), hint: Some(nasty.to_owned()) },

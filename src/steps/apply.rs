@@ -7,11 +7,13 @@ use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::World;
+use super::preview::dry_run;
 use crate::domain::tree::ARGOCD_NAMESPACE;
-use crate::domain::{Object, ObjectRef, Resource};
+use crate::domain::{FieldConflict, Object, ObjectRef, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, How};
 use crate::plan::compare::{ARGOCD_MANAGER, Comparison, Difference, compare, is_same_state, keeping_tracking, without_foreign_fields};
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::{ApplyOptions, ClusterError, Scope};
 
@@ -26,8 +28,10 @@ const READS: usize = 32;
 pub struct Change {
     /// What to apply; the fields of other managers are not in it.
     object: Object,
-    /// What the cluster has.
+    /// How the cluster has it; none if it is not there.
     difference: Option<Difference>,
+    /// What the cluster has.
+    live: Option<Object>,
 }
 
 /// What comparing a set of objects showed.
@@ -35,8 +39,8 @@ pub struct Change {
 pub struct Comparisons {
     /// Those that are not as declared.
     pub changes: Vec<Change>,
-    /// How many are.
-    pub same: usize,
+    /// Those that are, each with the fields that are left to other managers.
+    pub same: Vec<(ObjectRef, Vec<FieldConflict>)>,
     /// Those whose kind the server does not serve.
     pub not_served: Vec<ObjectRef>,
 }
@@ -64,7 +68,7 @@ impl Comparisons {
             return Err(somebody_elses(&owned, what));
         }
         if self.changes.is_empty() {
-            return Ok(Verdict::satisfied(format!("{} as declared", count(self.same, "object"))));
+            return Ok(Verdict::satisfied(format!("{} as declared", count(self.same.len(), "object"))));
         }
         let missing = self.changes.iter().filter(|change| change.difference.is_none()).count();
         let different = self.changes.len() - missing;
@@ -106,7 +110,7 @@ pub async fn look(world: &World, objects: Vec<&Object>) -> Result<Comparisons> {
     let mut comparisons = Comparisons::default();
     while let Some(result) = results.try_next().await? {
         match result {
-            Looked::Same => comparisons.same += 1,
+            Looked::Same(object, left) => comparisons.same.push((object, left)),
             Looked::Changed(change) => comparisons.changes.push(*change),
             Looked::NotServed(reference) => comparisons.not_served.push(reference),
         }
@@ -115,7 +119,7 @@ pub async fn look(world: &World, objects: Vec<&Object>) -> Result<Comparisons> {
 }
 
 enum Looked {
-    Same,
+    Same(ObjectRef, Vec<FieldConflict>),
     Changed(Box<Change>),
     NotServed(ObjectRef),
 }
@@ -129,14 +133,14 @@ async fn look_at(world: &World, object: Object) -> Result<Looked> {
     let live = world.cluster.get(&object.reference()).await?;
     let declared = keeping_tracking(&object, live.as_ref());
     let difference = match compare(&declared, live.as_ref(), ARGOCD_MANAGER) {
-        Comparison::Same => return Ok(Looked::Same),
-        Comparison::Missing => return Ok(Looked::Changed(Box::new(Change { object: declared, difference: None }))),
+        Comparison::Same => return Ok(Looked::Same(declared.reference(), Vec::new())),
+        Comparison::Missing => return Ok(Looked::Changed(Box::new(Change { object: declared, difference: None, live: None }))),
         Comparison::Different(difference) => difference,
     };
     if difference.managed && !difference.foreign.is_empty() && !world.wanted.take_ownership {
         world.events.send(Event::LeftAlone { object: declared.reference().to_string(), fields: difference.foreign.clone() });
         if difference.is_only_foreign() {
-            return Ok(Looked::Same);
+            return Ok(Looked::Same(declared.reference(), difference.foreign));
         }
     }
     let object = if world.wanted.take_ownership || !difference.managed { declared } else { without_foreign_fields(&declared, &difference) };
@@ -145,9 +149,9 @@ async fn look_at(world: &World, object: Object) -> Result<Looked> {
     if let (Some(live), Ok(result)) = (&live, world.cluster.apply(&object, options).await)
         && is_same_state(live, &result)
     {
-        return Ok(Looked::Same);
+        return Ok(Looked::Same(object.reference(), Vec::new()));
     }
-    Ok(Looked::Changed(Box::new(Change { object, difference: Some(difference) })))
+    Ok(Looked::Changed(Box::new(Change { object, difference: Some(difference), live })))
 }
 
 /// Applies the changes, [`CONCURRENCY`] at a time in their order.
@@ -175,7 +179,7 @@ async fn apply_one(world: &World, change: &Change) -> Result<()> {
         Err(ClusterError::FieldConflict { .. }) => match look_at(world, change.object.clone()).await? {
             Looked::Changed(again) if !is_somebody_elses(&again) => Ok(send(world, &again).await?),
             Looked::Changed(again) => Err(somebody_elses(&[&again], &again.reference().to_string())),
-            Looked::Same | Looked::NotServed(_) => Ok(()),
+            Looked::Same(..) | Looked::NotServed(_) => Ok(()),
         },
         // A new kind is served a moment after its definition is Established.
         Err(ClusterError::NotServed(resource)) => {
@@ -187,8 +191,49 @@ async fn apply_one(world: &World, change: &Change) -> Result<()> {
 }
 
 async fn send(world: &World, change: &Change) -> std::result::Result<(), ClusterError> {
+    world.cluster.apply(&change.object, options(world, change)).await.map(drop)
+}
+
+fn options(world: &World, change: &Change) -> ApplyOptions<'static> {
     // What is managed here, or was changed by hand, may be taken back; what somebody else owns only on request.
     let force = world.wanted.take_ownership
         || change.difference.as_ref().is_some_and(|difference| difference.managed || difference.foreign.is_empty());
-    world.cluster.apply(&change.object, ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }).await.map(drop)
+    ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }
+}
+
+/// Says what [`apply`] would do, by a dry run of each request that it would send, and what the look has found as it should be.
+pub async fn preview(world: &World, step: StepId, comparisons: Comparisons) -> Result<Preview> {
+    let Comparisons { changes, same, not_served } = comparisons;
+    let tries: Vec<_> = changes.into_iter().map(|change| preview_one(world, step, change)).collect();
+    let tried: Vec<Preview> = stream::iter(tries).buffered(CONCURRENCY).try_collect().await?;
+    let not_served = not_served.into_iter().map(|object| {
+        let because = format!("{} is not served yet", object.resource.kind);
+        Preview::of(PlannedObject::new(step, object, Action::Create).known_after_apply(because))
+    });
+    let same = same.into_iter().map(|(object, left)| {
+        let action = if left.is_empty() { Action::InPlace } else { Action::LeftAlone };
+        Preview::of(PlannedObject { left, ..PlannedObject::new(step, object, action) })
+    });
+    Ok(Preview::all(tried.into_iter().chain(not_served).chain(same)))
+}
+
+async fn preview_one(world: &World, step: StepId, change: Change) -> Result<Preview> {
+    let somebody_elses = is_somebody_elses(&change) && !world.wanted.take_ownership;
+    let action = match &change.difference {
+        None => Action::Create,
+        Some(_) if somebody_elses => Action::Conflict,
+        Some(difference) if !difference.managed => Action::Adopt,
+        Some(_) => Action::Change,
+    };
+    let mut planned = PlannedObject::new(step, change.reference(), action);
+    if let Some(Difference { by_hand, foreign, .. }) = &change.difference {
+        planned.taken.clone_from(by_hand);
+        let of_others = if world.wanted.take_ownership { &mut planned.taken } else { &mut planned.left };
+        of_others.extend(foreign.iter().cloned());
+    }
+    // The run stops before it sends such an object.
+    if somebody_elses {
+        return Ok(Preview::of(planned));
+    }
+    dry_run(world, planned, &change.object, change.live.as_ref(), options(world, &change)).await
 }

@@ -34,12 +34,16 @@ impl From<ClusterError> for Failure {
             }
             ClusterError::Untrusted { .. } => Self::new(Kind::Unverified, message)
                 .hint("check the address and `certificate-authority-data` in the kubeconfig, and this machine's clock; nothing was sent"),
-            ClusterError::Kubeconfig(_) => Self::usage(message).hint("name the file and the context with `--kubeconfig` and `--context`"),
+            ClusterError::Kubeconfig(_) => {
+                Self::usage(message).hint("name them: `--kubeconfig FILE` or KUBECONFIG, `--context NAME` or GITOPS_BOOTSTRAP_CONTEXT")
+            }
             ClusterError::Transient { retry_after, .. } => {
                 let failure = Self::new(Kind::Transient, message);
                 match retry_after {
                     Some(pause) => failure.hint(format!("run the same command again in {} seconds", pause.as_secs().max(1))),
-                    None => failure.hint(AGAIN),
+                    None => failure
+                        .hint("see whether the server answers: `kubectl cluster-info` with the same kubeconfig and context")
+                        .hint(AGAIN),
                 }
             }
             ClusterError::Unintelligible { .. } => Self::new(Kind::Transient, message)

@@ -7,6 +7,7 @@ use super::apply::{self, Comparisons};
 use super::{Step, World, projects};
 use crate::domain::Object;
 use crate::error::Result;
+use crate::plan::preview::Preview;
 use crate::plan::tiers::Tiers;
 use crate::plan::{StepId, Verdict};
 
@@ -54,6 +55,13 @@ impl Step for Infrastructure {
             Seen::NothingHeld => Ok(Verdict::satisfied("the tree has no services to hold back")),
             Seen::Released => Ok(Verdict::satisfied("the root is there: it brings everything")),
             Seen::Held(comparisons) => projects::decide(world, comparisons, "the infrastructure's app-of-apps"),
+        }
+    }
+
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        match seen {
+            Seen::NothingHeld | Seen::Released => Ok(Preview::default()),
+            Seen::Held(comparisons) => apply::preview(world, self.id(), comparisons).await,
         }
     }
 

@@ -11,6 +11,7 @@ use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::Result;
+use crate::plan::preview::Preview;
 use crate::plan::{StepId, Verdict};
 
 const CRD: &str = "CustomResourceDefinition";
@@ -57,6 +58,10 @@ impl Step for Crds {
         seen.verdict(world, "Argo CD's resource definitions")
     }
 
+    async fn preview(&self, world: &World, seen: Comparisons) -> Result<Preview> {
+        apply::preview(world, self.id(), seen).await
+    }
+
     async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {
         apply::apply(world, self.id(), seen.changes).await
     }
@@ -90,6 +95,13 @@ impl Step for Install {
             }
             verdict => verdict,
         })
+    }
+
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        let Seen { mut comparisons, unserved } = seen;
+        // The others are left to Argo CD.
+        comparisons.not_served.retain(|object| unserved.contains(&object.resource));
+        apply::preview(world, self.id(), comparisons).await
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {

@@ -8,6 +8,7 @@ use super::{Step, World};
 use crate::domain::PublicKey;
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
+use crate::plan::preview::{KeyAction, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::forge::{DeployKey, ForgeError};
 use crate::ports::git::GitError;
@@ -97,6 +98,29 @@ impl Step for KeyRegister {
             return Ok(Verdict::needed("it may write: registered again so that it may only read"));
         }
         Ok(Verdict::satisfied(format!("`{}` (id {})", ours.title, ours.id)))
+    }
+
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        let register = if world.forge.is_some() { KeyAction::Register } else { KeyAction::RegisterByHand };
+        Ok(match seen {
+            Seen::NotAKey(_) => Preview::default(),
+            Seen::NoKey => Preview::of_key(register, Some(key_title(world)), None, None),
+            Seen::WithoutToken { public, accepted } => {
+                let action = if accepted { KeyAction::Keep } else { register };
+                Preview::of_key(action, None, None, Some(public.fingerprint()))
+            }
+            Seen::Keys { public, keys } => {
+                let fingerprint = Some(public.fingerprint());
+                let new = Preview::of_key(register, Some(title(world, &public, &keys)), None, fingerprint.clone());
+                let there =
+                    |ours: &DeployKey, action| Preview::of_key(action, Some(ours.title.clone()), Some(ours.id), fingerprint.clone());
+                match keys.iter().find(|key| key.key == public) {
+                    None => new,
+                    Some(ours) if !ours.read_only && world.wanted.fix_key => Preview::all([there(ours, KeyAction::Remove), new]),
+                    Some(ours) => there(ours, KeyAction::Keep),
+                }
+            }
+        })
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {

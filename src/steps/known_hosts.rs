@@ -3,6 +3,7 @@
 
 use serde_json::json;
 
+use super::preview::dry_run;
 use super::{Step, World};
 use crate::domain::repository_url::Transport;
 use crate::domain::tree::ARGOCD_NAMESPACE;
@@ -10,6 +11,7 @@ use crate::domain::{HostKey, HostKeys, Object, ObjectRef};
 use crate::error::{Failure, Result};
 use crate::event::How;
 use crate::plan::compare::{ARGOCD_MANAGER, keeping_tracking};
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::ApplyOptions;
 
@@ -62,24 +64,21 @@ impl Step for KnownHosts {
         })
     }
 
-    async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
-        let mut text = seen.there.unwrap_or_default();
-        if !text.is_empty() && !text.ends_with('\n') {
-            text.push('\n');
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        if !self.decide(world, &seen)?.is_needed() {
+            return Ok(Preview::default());
         }
-        for key in &seen.missing {
-            text.push_str(&key.to_line());
-            text.push('\n');
-        }
-        // The whole declaration of the object belongs to one manager: what Git says of its labels must not get lost by this apply.
-        let mut objects = world.wanted.tree.argocd.iter().map(|rendered| &rendered.object);
-        let declared = objects.find(|object| object.kind() == "ConfigMap" && object.name() == CONFIG_MAP);
-        let object = with_text(declared, &text)?;
         let live = world.cluster.get(&reference()).await?;
-        let object = keeping_tracking(&object, live.as_ref());
-        world.cluster.apply(&object, ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: false }).await?;
+        let action = if live.is_some() { Action::Change } else { Action::Create };
+        let planned = PlannedObject::new(self.id(), reference(), action);
+        dry_run(world, planned, &wanted(world, &seen, live.as_ref())?, live.as_ref(), OPTIONS).await
+    }
+
+    async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
+        let live = world.cluster.get(&reference()).await?;
+        world.cluster.apply(&wanted(world, &seen, live.as_ref())?, OPTIONS).await?;
         world.changed(self.id(), reference(), How::Updated);
-        if declared.is_none_or(|declared| text_lacks(declared, &seen.missing)) {
+        if declared(world).is_none_or(|declared| text_lacks(declared, &seen.missing)) {
             world.events.warn(
                 format!(
                     "{CONFIG_MAP} in Git lacks host keys of {}: Argo CD takes them out again when it syncs itself",
@@ -90,6 +89,29 @@ impl Step for KnownHosts {
         }
         Ok(())
     }
+}
+
+/// How the ConfigMap is written.
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: false };
+
+/// The ConfigMap as Git has it, if it does.
+fn declared(world: &World) -> Option<&Object> {
+    let mut objects = world.wanted.tree.argocd.iter().map(|rendered| &rendered.object);
+    objects.find(|object| object.kind() == "ConfigMap" && object.name() == CONFIG_MAP)
+}
+
+/// The ConfigMap with the host keys that are there and those that are missing.
+fn wanted(world: &World, seen: &Seen, live: Option<&Object>) -> Result<Object> {
+    let mut text = seen.there.clone().unwrap_or_default();
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    for key in &seen.missing {
+        text.push_str(&key.to_line());
+        text.push('\n');
+    }
+    // The whole declaration of the object belongs to one manager: what Git says of its labels must not get lost by this apply.
+    Ok(keeping_tracking(&with_text(declared(world), &text)?, live))
 }
 
 fn text_lacks(declared: &Object, keys: &[HostKey]) -> bool {

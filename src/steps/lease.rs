@@ -9,13 +9,16 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
+use super::preview::dry_run;
 use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::{Failure, Kind, Result};
+use crate::plan::compare::OWN_MANAGER;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::Cluster;
-use crate::ports::cluster::{Change, ClusterError};
+use crate::ports::cluster::{ApplyOptions, Change, ClusterError};
 
 /// How long a holder may be silent before it counts as dead.
 pub const SILENCE: Duration = Duration::from_secs(10);
@@ -60,6 +63,18 @@ impl Step for Lease {
             None if world.holds_lease() => Verdict::satisfied("there is no place for a lock"),
             None => Verdict::needed("it is free"),
         })
+    }
+
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        let planned = |action| PlannedObject::new(self.id(), reference(), action);
+        // One that is there is taken and given back: in the end it says what it said before.
+        if seen.is_some() {
+            return Ok(Preview::of(planned(Action::InPlace)));
+        }
+        let options = ApplyOptions { manager: OWN_MANAGER, force: false, dry_run: true };
+        let preview = dry_run(world, planned(Action::Create), &lease_of(&world.wanted.holder, None)?, None, options).await?;
+        // A run without the right to lock goes on without.
+        Ok(if preview.failures.is_empty() { preview } else { Preview::default() })
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {

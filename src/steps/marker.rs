@@ -2,12 +2,14 @@
 
 use serde_json::json;
 
+use super::preview::dry_run;
 use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef};
 use crate::error::{Failure, Result};
 use crate::event::How;
 use crate::plan::compare::OWN_MANAGER;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::ApplyOptions;
 
@@ -57,19 +59,31 @@ fn record(world: &World) -> Vec<(&'static str, String)> {
     record
 }
 
+/// How the record is written.
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false };
+
 /// Writes the record with the time.
 pub(super) async fn write(world: &World, record: Vec<(&'static str, String)>) -> Result<()> {
+    world.cluster.apply(&object(world, record)?, OPTIONS).await?;
+    Ok(())
+}
+
+/// Says what [`write`] would do in `step`.
+pub(super) async fn preview(world: &World, step: StepId, record: Vec<(&'static str, String)>, there: Option<&Object>) -> Result<Preview> {
+    let action = if there.is_some() { Action::Change } else { Action::Create };
+    dry_run(world, PlannedObject::new(step, reference(), action), &object(world, record)?, there, OPTIONS).await
+}
+
+fn object(world: &World, record: Vec<(&'static str, String)>) -> Result<Object> {
     let mut data: serde_json::Map<String, serde_json::Value> =
         record.into_iter().map(|(name, text)| (name.to_owned(), text.into())).collect();
     data.insert("time".to_owned(), world.wanted.now.to_string().into());
-    let marker = Object::new(json!({
+    Object::new(json!({
         "apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": NAME, "namespace": ARGOCD_NAMESPACE, "labels": {"app.kubernetes.io/managed-by": "gitops-bootstrap"}},
         "data": data,
     }))
-    .map_err(|error| Failure::bug(error.to_string()))?;
-    world.cluster.apply(&marker, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
-    Ok(())
+    .map_err(|error| Failure::bug(error.to_string()))
 }
 
 impl Step for Marker {
@@ -100,6 +114,13 @@ impl Step for Marker {
         } else {
             Verdict::Needed { because: format!("it has another {}", different.join(", ")), changes: vec![reference().to_string()] }
         })
+    }
+
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        if self.decide(world, &seen)?.is_needed() {
+            return preview(world, self.id(), record(world), seen.as_ref()).await;
+        }
+        Ok(Preview::of(PlannedObject::new(self.id(), reference(), Action::InPlace)))
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {

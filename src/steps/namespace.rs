@@ -3,13 +3,16 @@
 use futures::StreamExt as _;
 use serde_json::{Value, json};
 
+use super::preview::dry_run;
 use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::{Failure, Result};
 use crate::event::How;
+use crate::plan::compare::OWN_MANAGER;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
-use crate::ports::cluster::{Change, ClusterError};
+use crate::ports::cluster::{ApplyOptions, Change, ClusterError};
 
 /// Makes the namespace `argocd`, after one that is being deleted is gone.
 pub struct Namespace;
@@ -17,6 +20,11 @@ pub struct Namespace;
 /// The namespace.
 pub(super) fn reference() -> ObjectRef {
     ObjectRef::cluster_wide("v1", "Namespace", ARGOCD_NAMESPACE)
+}
+
+fn namespace() -> Result<Object> {
+    Object::new(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}))
+        .map_err(|error| Failure::bug(error.to_string()))
 }
 
 impl Step for Namespace {
@@ -38,13 +46,23 @@ impl Step for Namespace {
         })
     }
 
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        let planned = |action| PlannedObject::new(self.id(), reference(), action);
+        match seen {
+            Some(there) if there.is_being_deleted() => Ok(Preview::of(planned(Action::Create).known_after_apply("it is being deleted"))),
+            Some(_) => Ok(Preview::of(planned(Action::InPlace))),
+            None => {
+                let options = ApplyOptions { manager: OWN_MANAGER, force: false, dry_run: true };
+                dry_run(world, planned(Action::Create), &namespace()?, None, options).await
+            }
+        }
+    }
+
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
         if seen.is_some() {
             until_gone(world, self.id()).await?;
         }
-        let namespace = Object::new(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}))
-            .map_err(|error| Failure::bug(error.to_string()))?;
-        match world.cluster.create(&namespace).await {
+        match world.cluster.create(&namespace()?).await {
             Ok(_) => world.changed(self.id(), reference(), How::Created),
             Err(ClusterError::AlreadyExists(_)) => {}
             Err(error) => return Err(error.into()),

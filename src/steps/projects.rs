@@ -3,6 +3,7 @@
 use super::apply::{self, Comparisons};
 use super::{Step, World};
 use crate::error::{Failure, Kind, Result};
+use crate::plan::preview::Preview;
 use crate::plan::{StepId, Verdict};
 
 /// Applies the AppProjects of the tree.
@@ -21,6 +22,10 @@ impl Step for Projects {
 
     fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {
         decide(world, seen, "the projects")
+    }
+
+    async fn preview(&self, world: &World, seen: Comparisons) -> Result<Preview> {
+        apply::preview(world, self.id(), seen).await
     }
 
     async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {

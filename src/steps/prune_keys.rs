@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Step, World};
 use crate::error::Result;
 use crate::event::How;
+use crate::plan::preview::{KeyAction, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::forge::DeployKey;
 
@@ -36,6 +37,14 @@ impl Step for PruneKeys {
             return Ok(Verdict::satisfied(because));
         }
         Ok(Verdict::Needed { because: "they were named".to_owned(), changes: seen.iter().map(describe).collect() })
+    }
+
+    async fn preview(&self, _world: &World, seen: Self::Seen) -> Result<Preview> {
+        let removed = |key: DeployKey| {
+            let fingerprint = Some(key.key.fingerprint());
+            Preview::of_key(KeyAction::Remove, Some(key.title), Some(key.id), fingerprint)
+        };
+        Ok(Preview::all(seen.into_iter().map(removed)))
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {

@@ -7,6 +7,7 @@ use super::{Step, World, marker};
 use crate::domain::Object;
 use crate::error::Result;
 use crate::event::How;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 
 /// Writes the record that a recovery has begun.
@@ -31,11 +32,22 @@ impl Step for Record {
         })
     }
 
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        if self.decide(world, &seen)?.is_needed() {
+            return marker::preview(world, self.id(), begun(world), seen.as_ref()).await;
+        }
+        Ok(Preview::of(PlannedObject::new(self.id(), marker::reference(), Action::InPlace)))
+    }
+
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
-        let mut record = marker::origin(world);
-        record.push((marker::RECOVERY, marker::BEGUN.to_owned()));
-        marker::write(world, record).await?;
+        marker::write(world, begun(world)).await?;
         world.changed(self.id(), marker::reference(), if seen.is_none() { How::Created } else { How::Updated });
         Ok(())
     }
+}
+
+fn begun(world: &World) -> Vec<(&'static str, String)> {
+    let mut record = marker::origin(world);
+    record.push((marker::RECOVERY, marker::BEGUN.to_owned()));
+    record
 }

@@ -3,6 +3,7 @@
 use super::apply::{self, Comparisons};
 use super::{Step, World, projects};
 use crate::error::Result;
+use crate::plan::preview::Preview;
 use crate::plan::{StepId, Verdict};
 
 /// Applies the root Application.
@@ -21,6 +22,10 @@ impl Step for RootApp {
 
     fn decide(&self, world: &World, seen: &Comparisons) -> Result<Verdict> {
         projects::decide(world, seen, "the root Application")
+    }
+
+    async fn preview(&self, world: &World, seen: Comparisons) -> Result<Preview> {
+        apply::preview(world, self.id(), seen).await
     }
 
     async fn apply(&self, world: &World, seen: Comparisons) -> Result<()> {

@@ -6,6 +6,7 @@
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use serde_json::json;
 
+use super::preview::NOT_TRIED;
 use super::{Step, World};
 use crate::domain::bundle::Entry;
 use crate::domain::secret::RESTORED_ANNOTATION;
@@ -13,6 +14,7 @@ use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 use crate::domain::{Bundle, Object, ObjectRef};
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::root_of_trust::{Standing, compare, completed, namespaces};
 use crate::plan::{StepId, Verdict};
 use crate::ports::Cluster;
@@ -167,6 +169,21 @@ impl Step for RootOfTrust {
             Some(bundle) => verdict(bundle, seen),
             None => Ok(Verdict::satisfied("there is no bundle")),
         }
+    }
+
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        let entries = world.wanted.bundle.iter().flat_map(|bundle| &bundle.entries);
+        let namespaces = seen.namespaces.into_iter().map(|namespace| PlannedObject::new(self.id(), namespace, Action::Create));
+        let secrets = entries.zip(&seen.entries).map(|(entry, (standing, _))| {
+            let planned = |action| PlannedObject::new(self.id(), entry.object.reference(), action);
+            match standing {
+                Standing::Missing => planned(Action::Create).known_after_apply(NOT_TRIED),
+                Standing::Incomplete(_) => planned(Action::Change).known_after_apply(NOT_TRIED),
+                Standing::Different(_) => planned(Action::Conflict),
+                Standing::Same | Standing::Newer(_) => planned(Action::InPlace),
+            }
+        });
+        Ok(Preview { objects: namespaces.chain(secrets).collect(), ..Preview::default() })
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {

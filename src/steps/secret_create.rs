@@ -9,6 +9,7 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
+use super::preview::NOT_TRIED;
 use super::world::{Access, Credential};
 use super::{Step, World};
 use crate::domain::repository_url::Transport;
@@ -16,6 +17,7 @@ use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{GitHubApp, Object, ObjectRef, RepositoryUrl, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::ClusterError;
 
@@ -103,6 +105,18 @@ impl Step for SecretCreate {
             }
             Some((secret, Credential::Other(what))) => Verdict::satisfied(format!("{} has {what}", secret.name())),
         })
+    }
+
+    async fn preview(&self, world: &World, seen: Self::Seen) -> Result<Preview> {
+        if self.decide(world, &seen)?.is_needed() {
+            let (object, action) = match seen.first() {
+                Some(found) => (found.secret.reference(), Action::Change),
+                None => (reference(world), Action::Create),
+            };
+            return Ok(Preview::of(PlannedObject::new(self.id(), object, action).known_after_apply(NOT_TRIED)));
+        }
+        let found = seen.iter().map(|found| PlannedObject::new(self.id(), found.secret.reference(), Action::InPlace));
+        Ok(Preview { objects: found.collect(), ..Preview::default() })
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {

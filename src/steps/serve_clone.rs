@@ -2,6 +2,7 @@
 
 use futures::future::try_join_all;
 
+use super::preview::dry_run;
 use super::{Step, World, marker, rollout};
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
@@ -10,6 +11,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::How;
 use crate::manifest::git_server;
 use crate::plan::compare::{Comparison, OWN_MANAGER, compare, is_same_state};
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::Cluster;
 use crate::ports::cluster::{ApplyOptions, ClusterError, DeleteOptions, Dependents};
@@ -129,10 +131,22 @@ impl Step for ServeClone {
         Ok(Verdict::satisfied(format!("{} at {}", git_server::address(), commit.short())))
     }
 
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        let mut previews = Vec::new();
+        for (object, is_there) in &seen.changes {
+            let live = if *is_there { world.cluster.get(&object.reference()).await? } else { None };
+            let action = if *is_there { Action::Change } else { Action::Create };
+            let planned = PlannedObject::new(self.id(), object.reference(), action);
+            previews.push(dry_run(world, planned, object, live.as_ref(), OPTIONS).await?);
+        }
+        previews.push(removed(self.id(), &seen.old));
+        Ok(Preview::all(previews))
+    }
+
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
         for (object, is_there) in &seen.changes {
             world.go_on()?;
-            world.cluster.apply(object, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
+            world.cluster.apply(object, OPTIONS).await?;
             world.changed(self.id(), object.reference(), if *is_there { How::Updated } else { How::Created });
         }
         let seen = self.look(world).await?;
@@ -163,6 +177,10 @@ impl Step for ServeEnd {
         })
     }
 
+    async fn preview(&self, _world: &World, seen: Vec<Object>) -> Result<Preview> {
+        Ok(removed(self.id(), &seen))
+    }
+
     async fn apply(&self, world: &World, seen: Vec<Object>) -> Result<()> {
         let readers = readers(world.cluster.as_ref()).await?;
         if !readers.is_empty() {
@@ -176,6 +194,14 @@ impl Step for ServeEnd {
         }
         remove(world, self.id(), &seen).await
     }
+}
+
+/// How the server's objects are written.
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false };
+
+fn removed(step: StepId, objects: &[Object]) -> Preview {
+    let objects = objects.iter().map(|object| PlannedObject::new(step, object.reference(), Action::Remove)).collect();
+    Preview { objects, ..Preview::default() }
 }
 
 /// Whether the object in the cluster is the wanted one. An error if it is somebody else's.

@@ -16,6 +16,7 @@ use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, WebhookUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
+use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::{StepId, Verdict};
 use crate::ports::Forge;
 use crate::ports::cluster::ApplyOptions;
@@ -116,6 +117,15 @@ impl Step for Webhook {
             (None, None) => "the forge does not tell Argo CD of pushes".to_owned(),
         };
         Ok(Verdict::Needed { because, changes: vec![format!("webhook {url}"), reference().to_string()] })
+    }
+
+    async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
+        if !self.decide(world, &seen)?.is_needed() {
+            return Ok(Preview::of(PlannedObject::new(self.id(), reference(), Action::InPlace)));
+        }
+        let action = if seen.secret.is_some() { Action::Change } else { Action::Create };
+        let because = "the forge is told of it, and it gets the number that the webhook has there";
+        Ok(Preview::of(PlannedObject::new(self.id(), reference(), action).known_after_apply(because)))
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {

@@ -246,6 +246,8 @@ pub struct World {
     pub apps: Option<Arc<dyn AppTokens>>,
     /// Where the forge is to tell Argo CD of a push, if it is to.
     pub webhook: Option<WebhookUrl>,
+    /// Whether each step says why it exists.
+    pub explain: bool,
     known: Mutex<Known>,
 }
 
@@ -280,6 +282,7 @@ impl World {
             access: Access::default(),
             apps: None,
             webhook: None,
+            explain: false,
             known: Mutex::default(),
         }
     }
@@ -304,6 +307,18 @@ impl World {
     pub fn serving(mut self, served: Option<Served>) -> Self {
         self.served = served;
         self
+    }
+
+    /// The same world, in which each step says why it exists, if `explain`.
+    #[must_use]
+    pub const fn explaining(mut self, explain: bool) -> Self {
+        self.explain = explain;
+        self
+    }
+
+    /// Why a step exists, if that was asked for.
+    pub fn why(&self, step: StepId) -> Option<&'static str> {
+        self.explain.then(|| step.why())
     }
 
     /// The tree at the place where Argo CD takes it from.
@@ -471,6 +486,11 @@ impl World {
     /// Notes that nothing could tell yet what the remote serves: the clone is compared with it once the deploy key works.
     pub fn note_uncompared(&self, clone: FleetClone) {
         self.with_known(|known| known.uncompared = Some(clone));
+    }
+
+    /// Whether the clone was compared with what the remote serves.
+    pub fn is_compared(&self) -> bool {
+        self.with_known(|known| known.uncompared.is_none())
     }
 
     /// Compares the clone with `head`, the commit that the remote serves, unless that was done before.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::drill::assert_nothing_left;
-use crate::support::{Fleet, Home, Slots};
+use crate::support::{Fleet, Home, Slots, assert_words};
 
 #[test]
 fn the_example_comes_back_is_reported_and_leaves_nothing() {
@@ -13,6 +13,7 @@ fn the_example_comes_back_is_reported_and_leaves_nothing() {
     let head = fleet.head();
     let drill = |arguments: &[&str]| home.cli(&[&["drill", "staging", "--output", "json"], arguments].concat()).in_folder(fleet.folder());
 
+    what_is_stale_is_shown(&home, &fleet);
     let report = drill(&[]).run().exits(0).result();
     assert_nothing_left(&home);
     assert_eq!((fleet.head(), fleet.git(&["status", "--porcelain"])), (head.clone(), "?? drills/".to_owned()), "the clone is only read");
@@ -43,6 +44,13 @@ fn the_example_comes_back_is_reported_and_leaves_nothing() {
     let second: Value = serde_json::from_str(&fleet.read("drills/staging.json")).unwrap();
     assert_eq!((&second["recovered"], &second["limitMilliseconds"]), (&true.into(), &1000.into()));
     assert_eq!(second["comparison"]["total"]["before"], report["milliseconds"]);
+}
+
+fn what_is_stale_is_shown(home: &Home, fleet: &Fleet) {
+    fleet.replace("rendered/staging/services/whoami/Service.whoami.yaml", "whoami", "nobody");
+    let ran = home.cli(&["render", "--check", "--quiet"]).in_folder(fleet.folder()).run().exits(11);
+    fleet.git(&["checkout", "--quiet", "--", "."]);
+    assert_words("render_check", &ran);
 }
 
 /// Checks that the links of the critical path follow each other and are nearly all of the time.

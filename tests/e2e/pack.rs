@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::logs::Mark;
-use crate::support::{Fleet, Ran, TestSandbox, Traces, engine_prints, eventually};
+use crate::support::{Fleet, Ran, TestSandbox, Traces, assert_words, engine_prints, eventually};
 
 /// How long the controller may take to start and to decrypt.
 const SOON: Duration = Duration::from_secs(60);
@@ -58,6 +58,10 @@ impl Scene {
         let all = [arguments, &["--sandbox", "--output", "json"]].concat();
         let key = self.identity.to_string().expose_secret().to_owned();
         self.sandbox.cli(&all).in_folder(self.fleet.folder()).env("GITOPS_BOOTSTRAP_IDENTITY", key).run()
+    }
+
+    fn run_as_text(&self, arguments: &[&str]) -> Ran {
+        self.sandbox.cli(&[arguments, &["--sandbox"]].concat()).in_folder(self.fleet.folder()).run()
     }
 
     fn file(&self, name: &str) -> Vec<u8> {
@@ -158,6 +162,7 @@ fn a_bundle_that_is_what_the_cluster_has_passes(scene: &Scene) {
     let identity = Traces::of(&[scene.identity.to_string().expose_secret().as_bytes()]);
     identity.are_not_in("a run with the key in its environment", ran.to_string());
     scene.run_with_key(&["pack", "staging", "--check", "--offline"]).exits(0);
+    assert_words("pack_check", &scene.run_as_text(&["pack", "staging", "--check"]).exits(0));
 }
 
 fn a_change_in_the_cluster_is_found_and_packed(scene: &Scene) {

@@ -169,7 +169,7 @@ impl Outside {
     /// Registers a key as a person does, who is given its public half.
     pub(crate) fn register_by_hand(&self, id: u64, key: PublicKey) {
         let title = "by hand".to_owned();
-        self.with(|state| state.keys.push(DeployKey { id, title, key, read_only: true, enabled: true, last_used: None }));
+        self.with(|state| state.keys.push(DeployKey { id, title, key, read_only: true, enabled: true, created: None, last_used: None }));
     }
 
     pub(crate) fn break_fetches(&self, broken: bool) {
@@ -222,7 +222,7 @@ impl Outside {
         let key = pair(seed).public;
         self.with(|state| {
             let last_used = last_used.map(str::to_owned);
-            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, last_used });
+            state.keys.push(DeployKey { id, title: title.to_owned(), key, read_only: true, enabled: true, created: None, last_used });
         });
     }
 
@@ -252,7 +252,15 @@ impl Outside {
     pub(crate) fn add_foreign_key(&self, title: &str) {
         let key = pair(200).public;
         self.with(|state| {
-            state.keys.push(DeployKey { id: 7, title: title.to_owned(), key, read_only: true, enabled: true, last_used: None })
+            state.keys.push(DeployKey {
+                id: 7,
+                title: title.to_owned(),
+                key,
+                read_only: true,
+                enabled: true,
+                created: None,
+                last_used: None,
+            })
         });
     }
 
@@ -497,7 +505,8 @@ impl Forge for MemoryForge {
                 return Err(ForgeError::KeyInUse);
             }
             let id = 100 + state.forge_writes as u64;
-            let key = DeployKey { id, title: title.to_owned(), key: key.clone(), read_only: true, enabled: true, last_used: None };
+            let key =
+                DeployKey { id, title: title.to_owned(), key: key.clone(), read_only: true, enabled: true, created: None, last_used: None };
             state.keys.push(key.clone());
             state.note_access();
             Ok(key)

@@ -74,6 +74,11 @@ fn run(outside: &Arc<Outside>, holder: &str) -> Run {
     run_with(outside, holder, Faults::default(), Recovering::default())
 }
 
+/// The world of a run with a bundle.
+pub(super) fn world(outside: &Arc<Outside>, holder: &str) -> World {
+    run(outside, holder).world
+}
+
 async fn recover(run: &Run) -> Result<Vec<engine::StepReport>> {
     engine::run(&StepId::RECOVER, &run.world).await
 }

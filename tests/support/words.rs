@@ -3,18 +3,19 @@
 use super::Ran;
 
 /// What differs from run to run, and what stands for it in a stored text. The first that fits is put in first.
-const CHANGING: [(&str, &str); 12] = [
-    (r"(/[\w.@+-]+)*/\.tmp[\w-]+", "FOLDER"),
-    (r"\[::1\]:\d+|127\.0\.0\.1:\d+|localhost:\d+", "LOOPBACK:PORT"),
+const CHANGING: [(&str, &str); 13] = [
+    (r"(/[\w.@+-]+)*/(\.tmp|gb-)\w{6}", "FOLDER"),
+    (r"\[::1\]:\d+|\[?127\.0\.0\.1\]?:\d+|localhost:\d+", "LOOPBACK:PORT"),
     (r"SHA256:[A-Za-z0-9+/]{43}=?", "SHA256:FINGERPRINT"),
     (r"ssh-ed25519 AAAA[A-Za-z0-9+/=]+", "ssh-ed25519 PUBLIC-KEY"),
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
     (r"\b[0-9a-f]{64}\b", "SHA-256"),
     (r"\b[0-9a-f]{40}\b", "COMMIT"),
-    (r"\b(?:[0-9]+[a-f]|[a-f]+[0-9])[0-9a-f]{5,11}\b", "SHORT"),
+    (r"\bage1[02-9ac-hj-np-z]{58}\b", "age1RECIPIENT"),
+    (r"\b[0-9a-f]{7,16}\b", "SHORT"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "DATE"),
-    (r"\b\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
+    (r"\b(\d+ m )?\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
     (r"[ \t]+\n", "\n"),
 ];
 

@@ -74,6 +74,7 @@ struct Key {
     read_only: bool,
     /// Missing on older servers, which have no policy that disables keys.
     enabled: Option<bool>,
+    created_at: Option<String>,
     last_used: Option<String>,
 }
 
@@ -207,20 +208,8 @@ impl Answer {
 
     /// What a person should know of the token, in full sentences.
     fn warnings(&self) -> Vec<String> {
-        const BROAD: [&str; 4] = ["repo", "delete_repo", "workflow", "user"];
-        let mut warnings = Vec::new();
-        let scopes = self.header("x-oauth-scopes").unwrap_or_default();
-        if scopes
-            .split(',')
-            .map(str::trim)
-            .any(|scope| BROAD.contains(&scope) || scope.starts_with("admin:") || scope.starts_with("write:"))
-        {
-            warnings.push(format!(
-                "The token is a classic one and opens far more than this repository ({scopes}). A fine-grained token with `Administration: \
-                 write` on this repository is enough."
-            ));
-        }
-        if let Some(end) = self.header("github-authentication-token-expiration").and_then(expiration)
+        let mut warnings: Vec<String> = self.breadth().into_iter().collect();
+        if let Some(end) = self.expiration()
             && end.duration_since(self.date()) < SOON
         {
             warnings.push(format!(
@@ -229,6 +218,24 @@ impl Answer {
             ));
         }
         warnings
+    }
+
+    /// What a person should know of what the token opens, if that is more than is needed: a full sentence.
+    pub(super) fn breadth(&self) -> Option<String> {
+        const BROAD: [&str; 4] = ["repo", "delete_repo", "workflow", "user"];
+        let scopes = self.header("x-oauth-scopes").unwrap_or_default();
+        let is_broad = |scope: &str| BROAD.contains(&scope) || scope.starts_with("admin:") || scope.starts_with("write:");
+        scopes.split(',').map(str::trim).any(is_broad).then(|| {
+            format!(
+                "The token is a classic one and opens far more than this repository ({scopes}). A fine-grained token with `Administration: \
+                 write` on this repository is enough."
+            )
+        })
+    }
+
+    /// When the token ends, if the forge says so.
+    pub(super) fn expiration(&self) -> Option<Timestamp> {
+        self.header("github-authentication-token-expiration").and_then(expiration)
     }
 }
 
@@ -239,6 +246,7 @@ fn deploy_key(key: Key) -> Option<DeployKey> {
         key: PublicKey::from_openssh(&key.key).ok()?,
         read_only: key.read_only,
         enabled: key.enabled.unwrap_or(true),
+        created: key.created_at,
         last_used: key.last_used,
     })
 }

@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::ConnectOptions;
 use crate::adapters::connection::is_loopback;
+use crate::domain::suggestion;
 use crate::ports::cluster::ClusterError;
 
 /// How long an API server may say nothing on a connection: a little longer than a watch is kept open without news.
@@ -175,7 +176,11 @@ fn choose_context(kubeconfig: &Kubeconfig, wanted: Option<&str>) -> Result<Strin
     match (wanted, names.as_slice()) {
         (_, []) => Err(fault("the kubeconfig has no context".to_owned())),
         (Some(wanted), names) if names.contains(&wanted) => Ok(wanted.to_owned()),
-        (Some(wanted), names) => Err(fault(format!("the kubeconfig has no context `{wanted}`; it has {}", names.join(", ")))),
+        (Some(wanted), names) => {
+            let meant = suggestion(wanted, names);
+            let it_has = if meant.is_empty() { "; it has" } else { " It has" };
+            Err(fault(format!("the kubeconfig has no context `{wanted}`{meant}{it_has} {}", names.join(", "))))
+        }
         (None, [only]) => Ok((*only).to_owned()),
         (None, names) => Err(fault(format!("the kubeconfig has several contexts, and none is named: {}", names.join(", ")))),
     }
@@ -227,7 +232,7 @@ fn proxy(address: &http::Uri, cluster: &Cluster, environment: &BTreeMap<String, 
 }
 
 /// An address without the user and password that it may hold.
-fn shown(address: &str) -> String {
+pub(super) fn shown(address: &str) -> String {
     match url::Url::parse(address) {
         Ok(mut url) => {
             // Both fail only on addresses that cannot hold them.

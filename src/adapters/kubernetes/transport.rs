@@ -53,6 +53,8 @@ pub(super) struct Call {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Vec<u8>,
+    /// The server's clock, as the header `Date` has it.
+    pub(super) date: Option<String>,
 }
 
 /// Why one attempt failed.
@@ -257,7 +259,8 @@ impl Transport {
             }
             Err(error) => return Err(self.broken(error.as_ref())),
         };
-        let answer = Answer { status: head.status, body };
+        let date = head.headers.get(header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
+        let answer = Answer { status: head.status, body, date };
         match head.status {
             StatusCode::UNAUTHORIZED => {
                 Err(Failed::Unauthorized { message: super::answer::message(&answer), generation: session.generation })

@@ -45,7 +45,7 @@ pub(super) fn unpack(folder: &Path) -> io::Result<()> {
 }
 
 /// The oldest Go that compiles the sources: the line `go` of their `go.mod`.
-pub(super) fn oldest_go() -> &'static str {
+pub fn oldest_go() -> &'static str {
     let declaration = FILES.iter().find(|(name, _)| *name == "go.mod").and_then(|(_, content)| std::str::from_utf8(content).ok());
     declaration.and_then(|text| text.lines().find_map(|line| line.strip_prefix("go "))).map_or("1.26", str::trim)
 }

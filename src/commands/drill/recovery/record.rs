@@ -126,7 +126,7 @@ mod tests {
     }
 
     fn started(step: StepId) -> Event {
-        Event::StepStarted { step, title: String::new() }
+        Event::StepStarted { step, title: String::new(), why: None }
     }
 
     fn finished(step: StepId, milliseconds: u64) -> Event {
