@@ -47,6 +47,7 @@ impl Change {
             paste_key: without_token,
             login: self.login.clone(),
             access: super::access::Access::default(),
+            webhook: None,
             fix_key: false,
             accept_rename: self.accept_rename,
             take_ownership: false,

@@ -24,6 +24,9 @@ pub struct Run {
     /// How Argo CD gets into the repository.
     #[command(flatten)]
     pub access: super::access::Access,
+    /// Have the forge tell Argo CD of pushes: the address of its `/api/webhook` as the forge reaches it; by default that in gitops.yaml
+    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_WEBHOOK", value_parser = clap::value_parser!(crate::domain::WebhookUrl), help_heading = "Forge")]
+    pub webhook: Option<crate::domain::WebhookUrl>,
     /// Replace our deploy key where it is registered with write access
     #[arg(long, help_heading = "Forge")]
     pub fix_key: bool,

@@ -123,7 +123,7 @@ async fn check(
     let declaration = fleet.declaration.as_ref();
     let sandbox = connected.sandbox.as_ref();
     let (access, apps) = access(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?;
-    let webhook = arguments.webhook.clone().or_else(|| declared_webhook(declaration, name));
+    let webhook = arguments.run.webhook.clone().or_else(|| declared_webhook(declaration, name));
     let has_key = matches!(access, Access::DeployKey);
     // A GitHub App needs no token of a person: it gets its own.
     let forge = match has_key || webhook.is_some() {

@@ -69,6 +69,9 @@ impl StepId {
                 "The keys of a cluster that is gone still open the repository for whoever has them. Those that were named are removed, \
                  once the new cluster works without them."
             }
+            Self::Webhook => {
+                "Argo CD looks at the repository every few minutes. Told of a push it looks at once, and by the secret it knows who tells."
+            }
             Self::Marker => "The cluster says itself what it is and where it came from, so that no later run takes it for another one.",
             Self::Release => "The next run need not wait.",
             Self::NextKey => {
@@ -86,6 +89,7 @@ impl StepId {
             Self::Finalizers => "By its finalizer the deletion of an Application would delete its workloads, so the finalizers go first.",
             Self::Applications => "Without finalizers the Applications go and leave what they made as it is.",
             Self::KeyRemove => "The key was this Argo CD's. Nobody needs it any more.",
+            Self::WebhookRemove => "Nobody listens there any more, and the forge would go on to knock.",
             Self::Remove => "What Argo CD ran by goes, and only that: what is somebody else's stays.",
             Self::Definitions => "With a definition goes every object of its kind, so those that somebody else uses stay.",
             Self::Proof => "That nothing else was touched is checked object by object against what was written down before.",

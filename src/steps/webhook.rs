@@ -121,9 +121,12 @@ impl Step for Webhook {
     }
 
     async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
-        let action = if self.decide(world, &seen)?.is_needed() { Action::Change } else { Action::InPlace };
-        let planned = PlannedObject::new(self.id(), reference(), action);
-        Ok(Preview::of(if action == Action::Change { planned.known_after_apply(NOT_TRIED) } else { planned }))
+        if !self.decide(world, &seen)?.is_needed() {
+            return Ok(Preview::of(PlannedObject::new(self.id(), reference(), Action::InPlace)));
+        }
+        let action = if seen.secret.is_some() { Action::Change } else { Action::Create };
+        let because = "the forge is told of it, and it gets the number that the webhook has there";
+        Ok(Preview::of(PlannedObject::new(self.id(), reference(), action).known_after_apply(because)))
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {

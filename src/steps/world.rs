@@ -240,14 +240,14 @@ pub struct World {
     pub wanted: Wanted,
     /// What is served from the clone; none where Argo CD goes to the forge.
     pub served: Option<Served>,
-    /// Whether each step says why it exists.
-    pub explain: bool,
     /// How Argo CD is to get into the repository.
     pub access: Access,
     /// Gives out tokens of GitHub Apps; none where only Argo CD can use one.
     pub apps: Option<Arc<dyn AppTokens>>,
     /// Where the forge is to tell Argo CD of a push, if it is to.
     pub webhook: Option<WebhookUrl>,
+    /// Whether each step says why it exists.
+    pub explain: bool,
     known: Mutex<Known>,
 }
 
@@ -279,10 +279,10 @@ impl World {
             wanted,
             commands: None,
             served: None,
-            explain: false,
             access: Access::default(),
             apps: None,
             webhook: None,
+            explain: false,
             known: Mutex::default(),
         }
     }

@@ -49,7 +49,8 @@ async fn an_app_lets_argo_cd_in_without_a_token_and_a_rerun_needs_no_private_key
     outside.let_app_in(&["key"]);
     init(&outside, app(Some("key"))).await.unwrap();
     let secrets = outside.of_kind("Secret");
-    let [secret] = secrets.as_slice() else { panic!("{secrets:?}") };
+    assert_eq!(secrets.len(), 1, "{secrets:?}");
+    let secret = &secrets[0];
     assert_eq!(secret.name(), "repo-acme-fleet-github-app");
     assert_eq!(secret.label("argocd.argoproj.io/secret-type"), Some("repository"));
     let values =

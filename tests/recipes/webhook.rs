@@ -36,7 +36,8 @@ async fn init(outside: &Arc<Outside>, url: &str) -> Result<Vec<engine::StepRepor
 #[track_caller]
 fn assert_one(outside: &Arc<Outside>, url: &str) {
     let webhooks = outside.webhooks();
-    let [(webhook, secret)] = webhooks.as_slice() else { panic!("{webhooks:?}") };
+    assert_eq!(webhooks.len(), 1, "{webhooks:?}");
+    let (webhook, secret) = &webhooks[0];
     assert_eq!(webhook.url, url);
     let secrets = outside.of_kind("Secret");
     let of_argocd = secrets.iter().find(|object| object.name() == "argocd-secret").unwrap();

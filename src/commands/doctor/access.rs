@@ -54,7 +54,7 @@ pub(super) async fn deploy_key(
         Some(Credential::DeployKey { public, private }) => (public, private),
         Some(Credential::GitHubApp(app)) => {
             note(Check::well(id, format!("none is needed: Argo CD uses {app}")));
-            return board.leave_out(&[proof], Some(name), "Argo CD proves what it uses itself");
+            return board.leave_out(&[proof], Some(name), "`init` and `plan` prove a GitHub App");
         }
         Some(Credential::Other(what)) => {
             note(Check::well(id, format!("none is needed: Argo CD uses {what}")));

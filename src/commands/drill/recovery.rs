@@ -148,6 +148,7 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
             paste_key: false,
             login: Login::default(),
             access: Access::default(),
+            webhook: None,
             fix_key: false,
             accept_rename: false,
             take_ownership: false,

@@ -70,7 +70,8 @@ pub(super) async fn check(
         let place = bundle.access_to(&tree.repository).map(|entry| entry.object.reference());
         bundle.entries.retain(|entry| Some(entry.object.reference()) != place);
     }
-    let webhook = declared_webhook(declaration, &arguments.cluster).filter(|_| is_up && connected.sandbox.is_none());
+    let declared = declared_webhook(declaration, &arguments.cluster).filter(|_| connected.sandbox.is_none());
+    let webhook = flags.webhook.clone().or(declared).filter(|_| is_up);
     let has_key = matches!(access, Access::DeployKey);
     let forge = match is_up && (has_key || webhook.is_some()) {
         true => forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?,
