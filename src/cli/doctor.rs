@@ -39,6 +39,7 @@ impl Arguments {
             token_file: self.token_file.clone(),
             forge_api: self.forge_api.clone(),
             accept_rename: false,
+            explain: false,
             wait: false,
             kill_at: None,
             timeout: self.timeout,

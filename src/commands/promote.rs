@@ -17,11 +17,10 @@ use crate::adapters::git::GitWorktree;
 use crate::adapters::git::branch::{BranchCopy, is_branch_name};
 use crate::cli::Output;
 use crate::cli::promote::Arguments;
-use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath};
+use crate::domain::{ClusterName, Commit, Declaration, RepositoryPath, suggestion};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::manifest::applications::Tier;
-use crate::manifest::fields;
 use crate::plan::promotion::{Promotion, Proposal, Sources, promote};
 use crate::ports::Worktree as _;
 use crate::ports::pull_requests::{NewPullRequest, PullRequest};
@@ -192,7 +191,7 @@ fn tier<'a>(app: &str, source: &RepositoryPath, paths: impl Iterator<Item = &'a 
     match (tiers.next(), tiers.next()) {
         (Some(tier), None) => Ok(tier),
         (Some(_), Some(_)) => Err(Failure::repository(format!("`{app}` is there twice: as infrastructure and as a service"))),
-        (None, _) => Err(Failure::usage(format!("the repository has no app `{}`{}", app.escape_debug(), fields::suggestion(app, &names)))
+        (None, _) => Err(Failure::usage(format!("the repository has no app `{}`{}", app.escape_debug(), suggestion(app, &names)))
             .because(UNCHANGED)
             .hint(format!("its apps are {}", names.join(", ")))),
     }
