@@ -9,6 +9,7 @@ require (
 	github.com/argoproj/argo-cd/v3 v3.5.7
 	github.com/bitnami/sealed-secrets v0.40.0
 	github.com/go-git/go-git/v5 v5.19.2
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/google/cel-go v0.29.2
 	github.com/google/renameio v0.1.0
 	github.com/kevinburke/ssh_config v1.2.0
@@ -169,7 +170,6 @@ require (
 	github.com/gogits/go-gogs-client v0.0.0-20210131175652-1d7215cd8d85 // indirect
 	github.com/gogo/protobuf v1.3.2 // indirect
 	github.com/golang-jwt/jwt/v4 v4.5.2 // indirect
-	github.com/golang-jwt/jwt/v5 v5.3.1 // indirect
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8 // indirect
 	github.com/golang/protobuf v1.5.4 // indirect
 	github.com/google/btree v1.1.3 // indirect

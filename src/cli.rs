@@ -1,5 +1,6 @@
 //! What can be typed: verbs, flags and their help. No work is done here.
 
+pub mod access;
 pub mod audit;
 pub mod change;
 pub mod detach;

@@ -1,5 +1,6 @@
 //! One file a verb: settings, adapters, recipe, engine and report, wired together.
 
+mod access;
 pub mod ask;
 pub mod audit;
 mod bootstrap;
@@ -13,6 +14,7 @@ pub mod drill;
 mod fleet;
 pub mod init;
 pub mod lint;
+mod login;
 pub mod man;
 pub mod new;
 pub mod pack;

@@ -18,7 +18,8 @@ use crate::steps::{
     key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, leave::Leave,
     marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, projects::Projects, proof::Proof,
     prune_keys::PruneKeys, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust,
-    secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd, stop::Stop,
+    secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd, stop::Stop, webhook::Webhook,
+    webhook::WebhookRemove,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -150,6 +151,8 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Converge => Box::new(Converge),
         StepId::ServeEnd => Box::new(ServeEnd),
         StepId::PruneKeys => Box::new(PruneKeys),
+        StepId::Webhook => Box::new(Webhook),
+        StepId::WebhookRemove => Box::new(WebhookRemove),
         StepId::Marker => Box::new(Marker),
         StepId::Release => Box::new(Release),
         StepId::NextKey => Box::new(NextKey),

@@ -11,7 +11,9 @@ mod target;
 
 pub use cluster::{check_cluster, check_follows_forge, check_identity, check_root, check_supported, check_trees};
 pub use fleet::{Fleet, check_clone, clone_of, load};
-pub use forge::{check_administrator, check_deploy_keys_allowed, check_forge, check_host_keys, check_name, scan_arguments};
+pub use forge::{
+    check_administrator, check_deploy_keys_allowed, check_forge, check_host_keys, check_name, check_repository, scan_arguments,
+};
 pub use remote::head_of_remote;
 pub use rights::{
     check_recovery_rights, check_restore_rights, check_rights, check_rights_to_detach, check_rights_to_rotate, check_server_rights,

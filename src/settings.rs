@@ -94,12 +94,24 @@ fn is_key(argument: &std::ffi::OsString) -> bool {
     argument.to_string_lossy().to_ascii_uppercase().contains("AGE-SECRET-KEY-")
 }
 
+/// Whether an argument holds a private key in PEM, as that of a GitHub App.
+fn is_pem(argument: &std::ffi::OsString) -> bool {
+    argument.to_string_lossy().contains("PRIVATE KEY-----")
+}
+
 /// Refuses a command line with a token or a private key on it: every user of the machine can read it there.
 pub fn refuse_tokens(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<()> {
     let is_token = |argument: std::ffi::OsString| {
         let argument = argument.to_string_lossy().into_owned();
         argument.split('=').any(|part| TOKEN_PREFIXES.iter().any(|prefix| part.starts_with(prefix)))
     };
+    let (pem, arguments): (Vec<_>, Vec<_>) = arguments.into_iter().partition(is_pem);
+    if !pem.is_empty() {
+        return Err(Failure::usage("a private key does not belong on the command line, where every user of this machine can read it")
+            .because("nothing was sent anywhere")
+            .hint("delete that key where it was made, and make a new one")
+            .hint("name its file with `--github-app-private-key-file FILE`, or give it in the variable `GITOPS_BOOTSTRAP_GITHUB_APP_PRIVATE_KEY`"));
+    }
     let (keys, tokens): (Vec<_>, Vec<_>) = arguments.into_iter().partition(is_key);
     if !keys.is_empty() {
         return Err(Failure::usage("a private key does not belong on the command line, where every user of this machine can read it")
@@ -135,7 +147,13 @@ mod tests {
 
     #[test]
     fn a_token_or_a_private_key_on_the_command_line_is_refused_without_being_repeated() {
-        for argument in ["ghp_abcdef", "--token=github_pat_abcdef", "AGE-SECRET-KEY-1abcdef", "--identity=age-secret-key-1abcdef"] {
+        for argument in [
+            "ghp_abcdef",
+            "--token=github_pat_abcdef",
+            "-----BEGIN RSA PRIVATE KEY-----\nabcdef",
+            "AGE-SECRET-KEY-1abcdef",
+            "--identity=age-secret-key-1abcdef",
+        ] {
             let failure = refuse_tokens(["init".into(), argument.into()]).unwrap_err();
             assert_eq!(failure.kind.exit_status(), 2);
             assert!(!failure.to_string().contains("abcdef"));

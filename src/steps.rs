@@ -37,6 +37,7 @@ pub mod secret_create;
 pub mod secret_swap;
 pub mod serve_clone;
 pub mod stop;
+pub mod webhook;
 pub mod world;
 
 use std::future::Future;

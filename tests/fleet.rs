@@ -181,6 +181,8 @@ fn choices() -> Choices {
             url: "git@git.acme.example:acme/fleet.git".parse().unwrap(),
             branch: default_branch(),
             api: Some("https://git.acme.example/api/v3".to_owned()),
+            github_app: None,
+            oauth_client_id: None,
             known_hosts: vec![HOST_KEY.to_owned()],
             source: default_source(),
             rendered: default_rendered(),

@@ -21,6 +21,7 @@ pub mod publish;
 mod remote;
 mod ssh;
 mod stand_in;
+mod token;
 mod worktree;
 
 /// The first version that knows `GIT_CONFIG_GLOBAL` and `GIT_CONFIG_COUNT`, without which a clone's configuration could not be overruled.

@@ -16,15 +16,21 @@ use url::Url;
 pub use self::access::Access;
 use self::answer::Answer;
 use self::exchange::{Exchange, Failed};
-use crate::domain::{Commit, PublicKey, RepositoryUrl};
+use crate::domain::{Commit, PublicKey, RepositoryUrl, WebhookUrl};
 use crate::ports::Forge;
-use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
+use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts, Webhook};
 
 mod access;
 mod address;
 mod answer;
+mod app;
+mod device;
 mod exchange;
+mod hooks;
 mod pull_requests;
+
+pub use self::app::{GitHubAppTokens, InvalidAppKey, app_api, check_app_key};
+pub use self::device::DeviceFlow;
 
 /// The most pages of deploy keys that are read, of 100 keys each.
 const MOST_PAGES: usize = 100;
@@ -172,7 +178,7 @@ impl GitHub {
         match self.repository().await {
             Ok(_) => ForgeError::Forbidden {
                 forge: self.name(),
-                message: "only administrators of the repository see its deploy keys".to_owned(),
+                message: "only administrators of the repository see its deploy keys and webhooks".to_owned(),
                 needed: Some(needed.to_owned()),
             },
             Err(error) => error,
@@ -305,6 +311,18 @@ impl Forge for GitHub {
             }
             attempt += 1;
         }
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, ForgeError> {
+        self.list_webhooks().await
+    }
+
+    async fn register_webhook(&self, url: &WebhookUrl, secret: &SecretString) -> Result<Webhook, ForgeError> {
+        self.put_webhook(url, secret).await
+    }
+
+    async fn delete_webhook(&self, id: u64) -> Result<(), ForgeError> {
+        self.remove_webhook(id).await
     }
 
     async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError> {

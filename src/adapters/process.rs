@@ -18,8 +18,15 @@ const ERROR_LIMIT: usize = 1 << 20;
 /// How long a program may run if nothing else is said.
 const TIME_LIMIT: Duration = Duration::from_secs(60);
 
-/// The environment variables that hold a forge's token. No program that is started here gets them, whoever else's environment it gets.
-pub const TOKEN_VARIABLES: [&str; 4] = ["GITHUB_TOKEN", "GH_TOKEN", "GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"];
+/// The environment variables that hold a forge's token or a private key. No program that is started here gets them, whoever else's environment it gets.
+pub const TOKEN_VARIABLES: [&str; 6] = [
+    "GITHUB_TOKEN",
+    "GH_TOKEN",
+    "GH_ENTERPRISE_TOKEN",
+    "GITHUB_ENTERPRISE_TOKEN",
+    "GITOPS_BOOTSTRAP_GITHUB_APP_PRIVATE_KEY",
+    "GITOPS_BOOTSTRAP_IDENTITY",
+];
 
 /// Takes a line of output.
 type TakeLine<'a> = Box<dyn FnMut(&str) + Send + 'a>;

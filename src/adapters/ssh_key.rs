@@ -1,7 +1,7 @@
 //! Making Ed25519 keys in this process: the private half is in memory only, and is wiped when it is dropped.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use ssh_key::rand_core::OsRng;
+use ssh_key::rand_core::{OsRng, RngCore as _};
 use ssh_key::{Algorithm, LineEnding, PrivateKey};
 use zeroize::Zeroizing;
 
@@ -24,6 +24,12 @@ impl KeyMaker for SshKeyMaker {
         let public =
             PublicKey::from_openssh(&public).map_err(|error| Failure::bug("a key that was just made is not one").because(error))?;
         Ok(KeyPair { public, private: SecretString::from(private.as_str()) })
+    }
+
+    fn passphrase(&self) -> Result<SecretString> {
+        let mut bytes = Zeroizing::new([0_u8; 32]);
+        OsRng.try_fill_bytes(bytes.as_mut()).map_err(|error| Failure::bug("there is no randomness").because(error))?;
+        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
     }
 
     fn public_half(&self, private: &SecretString) -> Option<PublicKey> {

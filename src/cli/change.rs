@@ -17,6 +17,9 @@ pub struct Change {
     /// Base address of the forge's REST API, for GitHub Enterprise
     #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", help_heading = "Forge")]
     pub forge_api: Option<String>,
+    /// How a person logs in to the forge.
+    #[command(flatten)]
+    pub login: super::access::Login,
     /// Go on under the repository's new name if it was renamed
     #[arg(long, help_heading = "Forge")]
     pub accept_rename: bool,
@@ -42,6 +45,8 @@ impl Change {
             token_file: self.token_file.clone(),
             forge_api: self.forge_api.clone(),
             paste_key: without_token,
+            login: self.login.clone(),
+            access: super::access::Access::default(),
             fix_key: false,
             accept_rename: self.accept_rename,
             take_ownership: false,

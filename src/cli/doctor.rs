@@ -11,7 +11,12 @@ use crate::domain::ClusterName;
 #[derive(Clone, Debug, clap::Args)]
 #[command(
     after_long_help = "Nothing is changed, nothing is asked, and each check is made even if another one found something wrong. Without a cluster, every cluster \
-                       of gitops.yaml is checked that has a context of its name in the kubeconfig.\n\nExits with 0 if nothing is wrong, and with 11 if something is; warnings are not. With 9 if the time was over before."
+                       of gitops.yaml is checked that has a context of its name in the kubeconfig.\n\nExits with 0 if nothing is wrong, and with 11 if something is; warnings are not. With 9 if the time was over before.",
+    after_help = "Examples:
+  Check this machine, the repository, the forge and the clusters:
+    gitops-bootstrap doctor
+  One cluster, for a program:
+    gitops-bootstrap doctor staging --output json"
 )]
 pub struct Arguments {
     /// Cluster to check, as named in gitops.yaml
@@ -38,9 +43,11 @@ impl Arguments {
             target: self.target.clone(),
             token_file: self.token_file.clone(),
             forge_api: self.forge_api.clone(),
+            login: super::access::Login::default(),
             accept_rename: false,
             explain: false,
             wait: false,
+            explain: false,
             kill_at: None,
             timeout: self.timeout,
         };

@@ -3,6 +3,7 @@
 use clap::Arg;
 
 use super::{init, recover};
+use crate::domain::WebhookUrl;
 
 /// What `plan` takes: what the planned verb takes, so that the one becomes the other by another word, and a little more.
 #[derive(Clone, Debug, clap::Args)]
@@ -11,7 +12,12 @@ use super::{init, recover};
     mut_args = of_a_plan,
     after_long_help = "Nothing is written: not to the cluster, not to the forge, not to Git. What the API server is sent is a dry run, and no \
                        secret is in it. Exits with 0, with 11 if there is something to do and --exit-code asks for that, and with the status \
-                       of the refusal where the run would be refused."
+                       of the refusal where the run would be refused.",
+    after_help = "Examples:
+  See what a bootstrap would do:
+    gitops-bootstrap plan staging
+  As a gate in CI, for a recovery:
+    gitops-bootstrap plan staging --recover --exit-code"
 )]
 pub struct Arguments {
     /// Plan `recover` instead of `init`
@@ -20,6 +26,9 @@ pub struct Arguments {
     /// Exit with 11 if there is something to do
     #[arg(long, help_heading = "Plan")]
     pub exit_code: bool,
+    /// Where the forge is to tell Argo CD of pushes; by default that in gitops.yaml
+    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_WEBHOOK", value_parser = clap::value_parser!(WebhookUrl), conflicts_with = "recover", help_heading = "Forge")]
+    pub webhook: Option<WebhookUrl>,
     /// What the run would be given.
     #[command(flatten)]
     pub run: recover::Arguments,
@@ -28,7 +37,7 @@ pub struct Arguments {
 impl Arguments {
     /// What `init` would be given.
     pub fn as_init(&self) -> init::Arguments {
-        init::Arguments { cluster: Some(self.run.cluster.clone()), run: self.run.run.clone() }
+        init::Arguments { cluster: Some(self.run.cluster.clone()), webhook: self.webhook.clone(), run: self.run.run.clone() }
     }
 }
 

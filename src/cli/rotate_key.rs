@@ -20,6 +20,9 @@ pub struct Arguments {
     /// Remove the old key before there is a new one: for a key that is not secret any more. Until the run is over Argo CD cannot fetch
     #[arg(long, help_heading = "Forge")]
     pub revoke_first: bool,
+    /// What Argo CD is to get in by; another kind than now takes a change in Git, and then the steps are printed
+    #[arg(long, value_name = "KIND", value_enum, help_heading = "Forge")]
+    pub to: Option<super::access::CredentialKind>,
     /// Print the public key and wait until somebody has registered it, instead of using a token
     #[arg(long, conflicts_with = "token_file", help_heading = "Forge")]
     pub paste_key: bool,

@@ -18,6 +18,12 @@ pub struct Run {
     /// Print the public key and wait until somebody has registered it, instead of using a token
     #[arg(long, conflicts_with = "token_file", help_heading = "Forge")]
     pub paste_key: bool,
+    /// How a person logs in to the forge.
+    #[command(flatten)]
+    pub login: super::access::Login,
+    /// How Argo CD gets into the repository.
+    #[command(flatten)]
+    pub access: super::access::Access,
     /// Replace our deploy key where it is registered with write access
     #[arg(long, help_heading = "Forge")]
     pub fix_key: bool,

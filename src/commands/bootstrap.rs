@@ -8,24 +8,25 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
+use super::{access, login};
 use crate::adapters::git::{GitRemote, StandIn};
-use crate::adapters::github::{GitHub, GitHubOptions};
+use crate::adapters::github::{GitHub, GitHubAppTokens, GitHubOptions};
 use crate::adapters::token::{self, TokenSources};
 use crate::cli::run::Run;
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
-use crate::domain::{Commit, Declaration, HostKeys, Object, RepositoryUrl};
+use crate::domain::{ClusterName, Commit, Declaration, HostKeys, Object, RepositoryUrl, WebhookUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
 use crate::plan::diagnosis::{State as Standing, verdict};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Forge, Remote, Worktree};
+use crate::ports::{AppTokens, Forge, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
 use crate::steps::key_verify::by_stored_key;
-use crate::steps::world::Credential;
+use crate::steps::world::{Access, Credential};
 
 /// The first event of a run.
 pub(super) fn started(verb: &'static str, cluster: Option<String>) -> Event {
@@ -175,7 +176,14 @@ pub(super) async fn github(
                 interactive: context.environment.interactive,
                 events: &context.events,
             };
-            match token::find(sources).await? {
+            let found = match flags.login.device_flow {
+                true => Some(login::wanted(&flags.login, declaration, repository, api, deadline, context).await?),
+                false => match token::find(sources).await? {
+                    Some(token) => Some(token),
+                    None => login::offered(&flags.login, declaration, repository, api, deadline, context).await?,
+                },
+            };
+            match found {
                 Some(token) => (token.secret, Some(token.origin)),
                 None => return Ok(None),
             }
@@ -183,6 +191,26 @@ pub(super) async fn github(
     };
     let options = GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline };
     Ok(Some(Found { github: GitHub::connect(options)?, origin }))
+}
+
+/// How Argo CD is to get into the repository, and where the tokens of a GitHub App come from.
+pub(super) async fn access(
+    flags: &Run,
+    context: &Context,
+    declaration: Option<&Declaration>,
+    repository: &RepositoryUrl,
+    sandbox: Option<&State>,
+    deadline: Instant,
+) -> Result<(Access, Arc<dyn AppTokens>)> {
+    let api = api(flags, declaration);
+    let apps: Arc<dyn AppTokens> = Arc::new(GitHubAppTokens { api: api.map(str::to_owned), deadline });
+    let access = access::access(&flags.access, declaration, repository, api, sandbox, apps.as_ref(), context).await?;
+    Ok((access, apps))
+}
+
+/// Where the forge is to tell the Argo CD of `cluster` of pushes, as gitops.yaml has it.
+pub(super) fn declared_webhook(declaration: Option<&Declaration>, cluster: &ClusterName) -> Option<WebhookUrl> {
+    declaration?.clusters.get(cluster)?.webhook.clone()
 }
 
 fn api<'a>(flags: &'a Run, declaration: Option<&'a Declaration>) -> Option<&'a str> {

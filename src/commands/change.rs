@@ -42,8 +42,9 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
     let hosts = pinned_hosts(declaration)?;
     let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
     let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let has_key = declaration.is_none_or(|declaration| declaration.repository.github_app.is_none());
     let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    if forge.is_none() && !flags.paste_key && (purpose == Purpose::Detach || !context.environment.interactive) {
+    if forge.is_none() && has_key && !flags.paste_key && (purpose == Purpose::Detach || !context.environment.interactive) {
         let failure = without_token(flags, declaration, &tree.repository);
         return Err(if purpose == Purpose::Detach { leaving_the_key(failure) } else { failure });
     }
@@ -70,7 +71,10 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
     };
     let forge_check = async {
         let Some(forge) = &forge else { return Ok(()) };
-        let checked = preflight::check_forge(forge.as_ref(), &tree.repository, flags.accept_rename, &context.events).await;
+        let checked = match has_key {
+            true => preflight::check_forge(forge.as_ref(), &tree.repository, flags.accept_rename, &context.events).await,
+            false => preflight::check_repository(forge.as_ref(), &tree.repository, flags.accept_rename, &context.events).await.map(drop),
+        };
         checked.map_err(|failure| if purpose == Purpose::Detach { leaving_the_key(failure) } else { failure })
     };
     let (facts, ()) = tokio::try_join!(facts, forge_check)?;

@@ -69,6 +69,7 @@ fn tell(planned: &[PlannedStep], inventory: &Inventory, context: &Context) {
     goes.extend(step(StepId::Remove).map(|step| format!("{} of Argo CD", count(step.changes.len(), "object"))));
     goes.extend(step(StepId::Definitions).map(|step| count(step.changes.len(), "resource definition")));
     goes.extend(step(StepId::KeyRemove).map(|step| count(step.changes.len(), "deploy key")));
+    goes.extend(step(StepId::WebhookRemove).map(|step| count(step.changes.len(), "webhook")));
     if !goes.is_empty() {
         context.events.send(Event::Fact { name: "goes", text: goes.join(", ") });
     }
@@ -126,6 +127,7 @@ fn end(arguments: &Arguments, world: &World, steps: &[StepReport], elapsed: Dura
             .iter()
             .map(|key| ("deploy key", format!("\"{}\" (id {}) was removed from {}", key.title, key.id, key.forge))),
     );
+    about.extend(detachment.removed_webhooks.iter().map(|webhook| ("webhook", format!("{} (id {}) was removed", webhook.url, webhook.id))));
     if arguments.keep_key {
         about.push(("deploy key", "left at the forge, as you said: remove it by hand if nobody else needs it".to_owned()));
     }
@@ -151,6 +153,7 @@ fn end(arguments: &Arguments, world: &World, steps: &[StepReport], elapsed: Dura
                 "kinds": inventory.kinds_that_stay().into_iter().collect::<std::collections::BTreeMap<_, _>>(),
             })),
             "removedKeys": detachment.removed_keys,
+            "removedWebhooks": detachment.removed_webhooks,
             "keptInNamespace": detachment.others.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "steps": steps,
             "milliseconds": u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),

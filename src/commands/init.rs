@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use self::questions::Start;
 use super::Context;
 use super::bootstrap::{
-    compare_clone, confirm, faults, forge, holder, pinned_hosts, remote, started, tell_facts, with_way_on, without_token,
+    access, compare_clone, confirm, declared_webhook, faults, forge, holder, pinned_hosts, remote, started, tell_facts, with_way_on,
+    without_token,
 };
 use super::connect::{Connected, connect_to, sandbox_up};
 use super::new::{self, Existing};
@@ -31,7 +32,7 @@ use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
-use crate::steps::world::{Wanted, interrupted};
+use crate::steps::world::{Access, Wanted, interrupted};
 
 /// Runs `init`.
 pub async fn run(mut arguments: Arguments, context: &Context) -> Result<()> {
@@ -120,8 +121,16 @@ async fn check(
     let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let declaration = fleet.declaration.as_ref();
-    let forge = forge(&arguments.run, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    if forge.is_none() && !arguments.run.paste_key && !context.environment.interactive {
+    let sandbox = connected.sandbox.as_ref();
+    let (access, apps) = access(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?;
+    let webhook = arguments.webhook.clone().or_else(|| declared_webhook(declaration, name));
+    let has_key = matches!(access, Access::DeployKey);
+    // A GitHub App needs no token of a person: it gets its own.
+    let forge = match has_key || webhook.is_some() {
+        true => forge(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?,
+        false => None,
+    };
+    if forge.is_none() && has_key && !arguments.run.paste_key && !context.environment.interactive {
         return Err(without_token(&arguments.run, declaration, &tree.repository));
     }
 
@@ -152,10 +161,17 @@ async fn check(
         deadline,
         Arc::new(faults(&arguments.run)?),
         wanted,
-    );
+    )
+    .with_access(access, apps)
+    .with_webhook(webhook);
     let forge_check = async {
         match &world.forge {
-            Some(forge) => preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await,
+            Some(forge) if has_key => {
+                preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await
+            }
+            Some(forge) => {
+                preflight::check_repository(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await.map(drop)
+            }
             None => Ok(()),
         }
     };

@@ -237,6 +237,8 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
     }
     let repository = Repository {
         api: arguments.forge_api.or_else(|| before.and_then(|before| before.repository.api.clone())),
+        github_app: None,
+        oauth_client_id: None,
         url,
         branch,
         known_hosts,

@@ -120,9 +120,14 @@ impl fmt::Display for Why {
 }
 
 impl Bundle {
-    /// The entry that lets Argo CD into a repository by an SSH key, if there is one: the repository Secret for the address (as Argo CD compares
-    /// addresses) that serves all projects.
+    /// The entry that lets Argo CD into a repository by an SSH key, if there is one.
     pub fn deploy_key_for(&self, repository: &RepositoryUrl) -> Option<&Entry> {
+        self.access_to(repository).filter(|entry| entry.object.text("sshPrivateKey").is_some_and(|key| !key.trim().is_empty()))
+    }
+
+    /// The entry that lets Argo CD into a repository, if there is one: the repository Secret for the address (as Argo CD compares addresses) that
+    /// serves all projects.
+    pub fn access_to(&self, repository: &RepositoryUrl) -> Option<&Entry> {
         let wanted = repository.normalised();
         self.entries.iter().find(|entry| {
             let secret = &entry.object;
@@ -131,7 +136,6 @@ impl Bundle {
                 && secret.labels.get("argocd.argoproj.io/secret-type").is_some_and(|kind| kind == "repository")
                 && url().is_some_and(|url| url.normalised() == wanted)
                 && secret.text("project").is_none_or(str::is_empty)
-                && secret.text("sshPrivateKey").is_some_and(|key| !key.trim().is_empty())
         })
     }
 

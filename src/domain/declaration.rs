@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::loopback::is_loopback;
 use super::secret::SecretName;
-use super::{ClusterName, Gate, Identity, RepositoryPath, RepositoryUrl, Rule};
+use super::{ClusterName, DeclaredApp, Gate, Identity, RepositoryPath, RepositoryUrl, Rule, WebhookUrl};
 
 /// The version of the format that is read and written here.
 pub const FORMAT: u32 = 1;
@@ -121,6 +122,12 @@ pub struct Repository {
     /// The base address of the forge's REST API, for GitHub Enterprise; found from the address's host if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api: Option<String>,
+    /// The GitHub App by which Argo CD gets in; a deploy key if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub github_app: Option<DeclaredApp>,
+    /// The client id of the OAuth app, or GitHub App, by which people log in to the forge with their browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oauth_client_id: Option<String>,
     /// Host keys beyond those compiled in, as lines of a known-hosts file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub known_hosts: Vec<String>,
@@ -160,6 +167,9 @@ pub struct Cluster {
     /// The only cluster that may bear this name, if it is pinned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identity: Option<Identity>,
+    /// Where the forge tells Argo CD of a push, if it is to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<WebhookUrl>,
 }
 
 impl Flavour {
@@ -232,6 +242,12 @@ pub fn release_fault(version: &str) -> Option<&'static str> {
     (minor < OLDEST_ARGOCD).then_some("is older than v3.2.0, the first release with all that the rendered Applications use")
 }
 
+/// What keeps a text from being the client id of an OAuth app, if anything. A secret of the app is longer than that.
+pub fn client_id_fault(text: &str) -> Option<&'static str> {
+    let valid = (8..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    (!valid).then_some("is not the client id of an OAuth app; write it as in `Iv23li...`")
+}
+
 /// What is wrong with the base address of a forge's API, if anything: it takes tokens, so it must be HTTPS unless it is on this machine.
 pub fn api_fault(text: &str) -> Option<&'static str> {
     let Ok(url) = url::Url::parse(text) else { return Some("is not an address") };
@@ -241,15 +257,12 @@ pub fn api_fault(text: &str) -> Option<&'static str> {
     if url.query().is_some() || url.fragment().is_some() {
         return Some("has a query or a fragment");
     }
-    let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => return Some("has no host"),
-    };
+    if url.host().is_none() {
+        return Some("has no host");
+    }
     match url.scheme() {
         "https" => None,
-        "http" if loopback => None,
+        "http" if is_loopback(&url) => None,
         _ => Some("must start with `https://`, since tokens are sent to it"),
     }
 }

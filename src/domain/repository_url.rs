@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::loopback::is_loopback;
+
 /// How a repository is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -78,6 +80,22 @@ impl RepositoryUrl {
     /// The account or organisation that owns the repository, and its name there.
     pub fn owner_and_name(&self) -> Option<(&str, &str)> {
         self.path.rsplit_once('/').filter(|(owner, _)| !owner.contains('/'))
+    }
+
+    /// The address of the same repository over https.
+    pub fn https(&self) -> String {
+        let host = if self.host.eq_ignore_ascii_case("ssh.github.com") { "github.com" } else { &self.host };
+        format!("https://{host}/{}.git", self.path)
+    }
+
+    /// The address of the same repository over SSH.
+    pub fn ssh(&self) -> String {
+        format!("git@{}:{}.git", self.host, self.path)
+    }
+
+    /// Whether what is sent there can be read on the way: plain HTTP to another machine.
+    pub fn is_in_clear(&self) -> bool {
+        url::Url::parse(&self.written).is_ok_and(|url| url.scheme() == "http" && !is_loopback(&url))
     }
 
     /// The host as a known-hosts file names it: `host`, or `[host]:port` (sshd(8)).
@@ -230,6 +248,18 @@ mod tests {
     fn a_refusal_never_repeats_the_password() {
         let refusal = "https://user:hunter2@host/a/b".parse::<RepositoryUrl>().unwrap_err().to_string();
         assert!(!refusal.contains("hunter2"), "{refusal}");
+    }
+
+    #[test]
+    fn each_form_leads_to_the_other_and_only_plain_http_to_another_machine_is_in_clear() {
+        let url = |text: &str| text.parse::<RepositoryUrl>().unwrap();
+        assert_eq!(url("git@github.com:acme/fleet.git").https(), "https://github.com/acme/fleet.git");
+        assert_eq!(url("ssh://git@ssh.github.com:443/acme/fleet").https(), "https://github.com/acme/fleet.git");
+        assert_eq!(url("https://github.com/acme/fleet").ssh(), "git@github.com:acme/fleet.git");
+        assert!(url("http://git.acme.test/a/b").is_in_clear());
+        for safe in ["https://git.acme.test/a/b", "git@git.acme.test:a/b", "http://127.0.0.1:80/a/b", "http://[::1]/a/b"] {
+            assert!(!url(safe).is_in_clear(), "{safe}");
+        }
     }
 
     #[test]

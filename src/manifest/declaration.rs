@@ -1,14 +1,19 @@
 //! Reading `gitops.yaml`, strictly: what is not understood is an error with its file, line and column.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use super::fields::{Field, Fields};
 use super::yaml;
 use crate::domain::declaration::{
     Allow, ArgoCd, Cluster, Declaration, Drill, FORMAT, Flavour, Recovery, Repository, RootOfTrust, api_fault, branch_fault,
-    default_branch, default_rendered, default_source, release_fault,
+    client_id_fault, default_branch, default_rendered, default_source, release_fault,
 };
-use crate::domain::{ClusterName, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, Resource, Rule, duration, suggestion};
+use crate::domain::repository_url::Transport;
+use crate::domain::{
+    ClusterName, DeclaredApp, Gate, HostKey, Identity, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource, Rule, duration,
+    suggestion,
+};
 use crate::error::{Failure, Result};
 
 /// The name of the file.
@@ -66,8 +71,8 @@ fn root_of_trust(top: &Fields<'_>) -> Result<RootOfTrust> {
 }
 
 fn repository(field: &Field<'_>) -> Result<Repository> {
-    let fields = field.fields(&["url", "branch", "api", "knownHosts", "source", "rendered"])?;
-    let url = fields.required("url")?.parse()?;
+    let fields = field.fields(&["url", "branch", "api", "githubApp", "oauthClientId", "knownHosts", "source", "rendered"])?;
+    let url: RepositoryUrl = fields.required("url")?.parse()?;
     let branch = match fields.optional("branch") {
         None => default_branch(),
         Some(field) => {
@@ -96,7 +101,36 @@ fn repository(field: &Field<'_>) -> Result<Repository> {
         }
     }
     let (source, rendered) = folders(&fields)?;
-    Ok(Repository { url, branch, api, known_hosts, source, rendered })
+    let github_app = fields.optional("githubApp").map(|field| github_app(&field, &url)).transpose()?;
+    let oauth_client_id = match fields.optional("oauthClientId") {
+        None => None,
+        Some(field) => {
+            let id = field.text()?;
+            if let Some(reason) = client_id_fault(id) {
+                return Err(field.fault(format_args!("`repository.oauthClientId` {reason}")));
+            }
+            Some(id.to_owned())
+        }
+    };
+    Ok(Repository { url, branch, api, github_app, oauth_client_id, known_hosts, source, rendered })
+}
+
+fn github_app(field: &Field<'_>, url: &RepositoryUrl) -> Result<DeclaredApp> {
+    let fields = field.fields(&["id", "installation"])?;
+    let number = |field: &Field<'_>| {
+        let number = u64::try_from(field.integer()?).ok().and_then(NonZeroU64::new);
+        number.ok_or_else(|| field.fault("this is not a number that GitHub gives"))
+    };
+    let declared = DeclaredApp {
+        id: number(&fields.required("id")?)?,
+        installation: fields.optional("installation").map(|field| number(&field)).transpose()?,
+    };
+    if url.transport() != Transport::Http {
+        return Err(field.fault("a GitHub App opens a repository over https only, and `repository.url` is an address for SSH").hint(
+            format!("write `url: {}`, and the same into `sourceRepos` in src/argocd/projects; then render, commit and push", url.https()),
+        ));
+    }
+    Ok(declared)
 }
 
 fn folders(fields: &Fields<'_>) -> Result<(RepositoryPath, RepositoryPath)> {
@@ -150,7 +184,13 @@ fn clusters(field: &Field<'_>) -> Result<BTreeMap<ClusterName, Cluster>> {
 }
 
 fn cluster(field: &Field<'_>) -> Result<Cluster> {
-    let Some(field) = field.fields(&["identity"])?.optional("identity") else { return Ok(Cluster::default()) };
+    let fields = field.fields(&["identity", "webhook"])?;
+    let webhook = fields.optional("webhook").map(|field| field.parse()).transpose()?;
+    let identity = fields.optional("identity").map(|field| identity(&field)).transpose()?;
+    Ok(Cluster { identity, webhook })
+}
+
+fn identity(field: &Field<'_>) -> Result<Identity> {
     let fields = field.fields(&["kubeSystemUid", "caSha256"])?;
     let uid = fields.required("kubeSystemUid")?;
     let text = uid.text()?;
@@ -161,7 +201,7 @@ fn cluster(field: &Field<'_>) -> Result<Cluster> {
             .hint("see it with `kubectl get namespace kube-system -o jsonpath={.metadata.uid}`"));
     }
     let ca_sha256 = fields.optional("caSha256").map(|field| digest(&field, "caSha256")).transpose()?;
-    Ok(Cluster { identity: Some(Identity { kube_system_uid: text.to_owned(), ca_sha256 }) })
+    Ok(Identity { kube_system_uid: text.to_owned(), ca_sha256 })
 }
 
 fn recipients(top: &Fields<'_>) -> Result<Vec<String>> {

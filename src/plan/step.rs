@@ -44,6 +44,8 @@ pub enum StepId {
     ServeEnd,
     /// The deploy keys of the cluster that is gone.
     PruneKeys,
+    /// The webhook by which the forge tells Argo CD of pushes.
+    Webhook,
     /// The record of the bootstrap in the cluster.
     Marker,
     /// The lock, given back.
@@ -68,6 +70,8 @@ pub enum StepId {
     Applications,
     /// The deploy key, gone from the forge.
     KeyRemove,
+    /// The webhook, gone from the forge.
+    WebhookRemove,
     /// Argo CD's objects, gone.
     Remove,
     /// Argo CD's custom resource definitions, gone.
@@ -147,13 +151,14 @@ impl StepId {
     ];
 
     /// All steps of `detach`, in their order.
-    pub const DETACH: [Self; 11] = [
+    pub const DETACH: [Self; 12] = [
         Self::Lease,
         Self::Census,
         Self::Stop,
         Self::Finalizers,
         Self::Applications,
         Self::KeyRemove,
+        Self::WebhookRemove,
         Self::Remove,
         Self::Definitions,
         Self::Proof,
@@ -173,6 +178,11 @@ impl StepId {
         let kept = recipe.iter().copied().filter(|step| !asks_the_forge(step));
         let steps = kept.flat_map(|step| if step == Self::Projects { vec![Self::ServeClone, step] } else { vec![step] }).collect();
         if moves { Self::root_first(steps) } else { steps }
+    }
+
+    /// `recipe` with the webhook, once Argo CD listens.
+    pub fn with_webhook(recipe: &[Self]) -> Vec<Self> {
+        recipe.iter().flat_map(|&step| if step == Self::Marker { vec![Self::Webhook, step] } else { vec![step] }).collect()
     }
 
     /// `recipe` for a tree that came from the clone so far, and from now on comes from the forge.
@@ -215,6 +225,7 @@ impl StepId {
             Self::Converge => "converge",
             Self::ServeEnd => "serve-end",
             Self::PruneKeys => "prune-keys",
+            Self::Webhook => "webhook",
             Self::Marker => "marker",
             Self::Release => "release",
             Self::NextKey => "next-key",
@@ -227,6 +238,7 @@ impl StepId {
             Self::Finalizers => "finalizers",
             Self::Applications => "applications",
             Self::KeyRemove => "key-remove",
+            Self::WebhookRemove => "webhook-remove",
             Self::Remove => "remove",
             Self::Definitions => "definitions",
             Self::Proof => "proof",
@@ -241,7 +253,7 @@ impl StepId {
             Self::Lease => "lock against a second run",
             Self::Record => "record that a recovery has begun",
             Self::RootOfTrust => "root of trust from the bundle",
-            Self::SecretCreate => "repository Secret with a deploy key",
+            Self::SecretCreate => "repository Secret, by which Argo CD gets in",
             Self::KeyRegister => "deploy key at the forge",
             Self::KeyVerify => "the key opens the repository",
             Self::Crds => "Argo CD's resource definitions",
@@ -256,6 +268,7 @@ impl StepId {
             Self::Converge => "everything Synced and Healthy",
             Self::ServeEnd => "no Git server in the cluster any more",
             Self::PruneKeys => "deploy keys of the cluster that is gone",
+            Self::Webhook => "the forge tells Argo CD of pushes",
             Self::Marker => "record of the bootstrap",
             Self::Release => "lock given back",
             Self::NextKey => "the next key, in waiting",
@@ -268,6 +281,7 @@ impl StepId {
             Self::Finalizers => "Argo CD's finalizers are taken off",
             Self::Applications => "Applications and projects are gone",
             Self::KeyRemove => "the deploy key is gone from the forge",
+            Self::WebhookRemove => "the webhook is gone from the forge",
             Self::Remove => "Argo CD's objects are gone",
             Self::Definitions => "Argo CD's resource definitions are gone",
             Self::Proof => "everything else is as it was",

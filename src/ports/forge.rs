@@ -1,8 +1,11 @@
 //! The REST API of the forge that hosts the fleet repository.
 
-use async_trait::async_trait;
+use std::num::NonZeroU64;
 
-use crate::domain::{Commit, PublicKey};
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::domain::{Commit, PublicKey, WebhookUrl};
 
 /// The REST API of a forge for one repository, with one token.
 ///
@@ -26,6 +29,15 @@ pub trait Forge: Send + Sync {
 
     /// Removes a deploy key; one that is gone already is no error.
     async fn delete_key(&self, id: u64) -> Result<(), ForgeError>;
+
+    /// All webhooks of the repository, from all pages.
+    async fn webhooks(&self) -> Result<Vec<Webhook>, ForgeError>;
+
+    /// Registers a webhook that is told of pushes, as JSON signed with `secret`; one for this address that is there is changed to that instead.
+    async fn register_webhook(&self, url: &WebhookUrl, secret: &SecretString) -> Result<Webhook, ForgeError>;
+
+    /// Removes a webhook; one that is gone already is no error.
+    async fn delete_webhook(&self, id: u64) -> Result<(), ForgeError>;
 
     /// Creates the repository, private and empty; [`ForgeError::RepositoryExists`] if it is there.
     async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError>;
@@ -69,6 +81,18 @@ pub struct DeployKey {
     pub created: Option<String>,
     /// When it was last used (RFC 3339), if the forge says so.
     pub last_used: Option<String>,
+}
+
+/// A webhook as the forge has it. Its secret is never told.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Webhook {
+    /// Its number at the forge.
+    pub id: u64,
+    /// The address that is told.
+    pub url: String,
+    /// Whether it is told of every push, as JSON, with a signature, and with the receiver's certificate checked.
+    pub is_as_wanted: bool,
 }
 
 /// Why a request to the forge failed. Texts of the forge are kept as they came; the reporter makes them safe to print.
@@ -118,6 +142,16 @@ pub enum ForgeError {
     /// 422 on creating a repository that is there.
     #[error("{0} exists already")]
     RepositoryExists(String),
+    /// The App cannot act as itself, or not on this repository.
+    #[error("{forge} does not let the GitHub App {app} in: {message}")]
+    AppRefused {
+        /// Where.
+        forge: String,
+        /// The App's number.
+        app: NonZeroU64,
+        /// Why.
+        message: String,
+    },
     /// Any other 4xx: the request was wrong.
     #[error("{forge} refuses the request: {message}")]
     Invalid {

@@ -74,7 +74,7 @@ pub struct Pack {
     pub index: Vec<u8>,
 }
 
-/// A Git server, asked with one key and the pinned host keys alone: no agent, no configuration of the person's.
+/// A Git server, asked with one credential alone: no agent, no configuration of the person's. Over SSH only the pinned host keys are trusted.
 #[async_trait]
 pub trait Remote: Send + Sync {
     /// Asks for the commit of `branch` with the private key `key` (`git ls-remote`); none if the branch is not there.
@@ -85,6 +85,9 @@ pub trait Remote: Send + Sync {
         key: &SecretString,
         hosts: &HostKeys,
     ) -> Result<Option<Commit>, GitError>;
+
+    /// The same over https with the token of a GitHub App's installation; the server's certificate must be one that this machine trusts.
+    async fn branch_head_by_token(&self, url: &RepositoryUrl, branch: &str, token: &SecretString) -> Result<Option<Commit>, GitError>;
 
     /// The same with whatever access the person has (agent, credential helper, configuration), for the check that the clone is what the
     /// remote serves. Nothing is asked, and the clone's own configuration, which may name programs, plays no part.

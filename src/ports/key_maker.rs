@@ -1,4 +1,4 @@
-//! Making a deploy key, the one thing here that needs randomness.
+//! Making deploy keys and secrets, the only things here that need randomness.
 
 use secrecy::SecretString;
 
@@ -17,6 +17,9 @@ pub struct KeyPair {
 pub trait KeyMaker: Send + Sync {
     /// Makes a new Ed25519 key pair with `comment`.
     fn generate(&self, comment: &str) -> crate::error::Result<KeyPair>;
+
+    /// Makes a text that nobody can guess: 256 bits of randomness, in letters and digits.
+    fn passphrase(&self) -> crate::error::Result<SecretString>;
 
     /// The public half of a private key in OpenSSH's format; none if it is not one, or is encrypted.
     fn public_half(&self, private: &SecretString) -> Option<PublicKey>;

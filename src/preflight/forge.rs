@@ -11,20 +11,7 @@ use crate::ports::{Forge, KeyMaker, Remote};
 
 /// Checks that the token may manage deploy keys, that they are allowed, and that the repository is still called as it was.
 pub async fn check_forge(forge: &dyn Forge, repository: &RepositoryUrl, accept_rename: bool, events: &Events) -> Result<()> {
-    let facts = match forge.repository().await {
-        Ok(facts) => facts,
-        Err(error @ ForgeError::Renamed { .. }) if accept_rename => {
-            events.warn(error.to_string(), Some("write the new name into gitops.yaml".to_owned()));
-            return Ok(());
-        }
-        Err(error) => return Err(Failure::from(error).because(UNCHANGED)),
-    };
-    for warning in &facts.warnings {
-        events.warn(warning.clone(), None);
-    }
-    if !accept_rename {
-        check_name(&facts, repository)?;
-    }
+    let Some(facts) = check_repository(forge, repository, accept_rename, events).await? else { return Ok(()) };
     check_administrator(forge, &facts)?;
     check_deploy_keys_allowed(forge, &facts)
 }
@@ -56,6 +43,30 @@ pub fn check_deploy_keys_allowed(forge: &dyn Forge, facts: &RepositoryFacts) -> 
         return Err(Failure::from(ForgeError::DeployKeysDisabled(forge.name())).because(UNCHANGED));
     }
     Ok(())
+}
+
+/// Checks that the token sees the repository, and that it is still called as it was. Returns what the forge says of it; nothing of one that was renamed.
+pub async fn check_repository(
+    forge: &dyn Forge,
+    repository: &RepositoryUrl,
+    accept_rename: bool,
+    events: &Events,
+) -> Result<Option<RepositoryFacts>> {
+    let facts = match forge.repository().await {
+        Ok(facts) => facts,
+        Err(error @ ForgeError::Renamed { .. }) if accept_rename => {
+            events.warn(error.to_string(), Some("write the new name into gitops.yaml".to_owned()));
+            return Ok(None);
+        }
+        Err(error) => return Err(Failure::from(error).because(UNCHANGED)),
+    };
+    for warning in &facts.warnings {
+        events.warn(warning.clone(), None);
+    }
+    if !accept_rename {
+        check_name(&facts, repository)?;
+    }
+    Ok(Some(facts))
 }
 
 /// Refuses a host of which no key is pinned, and one that shows another key than those. The server is asked with a key that it cannot know: it refuses that key

@@ -24,6 +24,8 @@ pub struct Summary<'a> {
     pub took: Duration,
     /// The deploy key.
     pub key: Option<Key<'a>>,
+    /// What Argo CD gets in by instead of a deploy key, in words.
+    pub app: Option<String>,
     /// How Argo CD is opened.
     pub access: Access<'a>,
     /// How kubectl is called for this cluster, as in `kubectl --context kind-staging`.
@@ -75,6 +77,9 @@ pub(super) fn summary(summary: &Summary<'_>, look: Look) -> Vec<Line> {
     if let Some(key) = &summary.key {
         lines.push(about("deploy key", &key.fingerprint, look));
         lines.push(about("", &registration(key), look));
+    }
+    if let Some(app) = &summary.app {
+        lines.push(about("opens Git by", app, look));
     }
     lines.extend(argocd(summary, look));
     if !summary.next.is_empty() {

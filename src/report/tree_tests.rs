@@ -186,6 +186,7 @@ fn a_summary_says_what_there_is_and_what_to_do_next() {
             repository: "acme/fleet",
             registered: Some(("gitops-bootstrap staging 5b0b6a5e".to_owned(), 104_233)),
         }),
+        app: None,
         access: Access::PortForward,
         kubectl: "kubectl --context kind-staging",
         next: &[
@@ -198,6 +199,7 @@ fn a_summary_says_what_there_is_and_what_to_do_next() {
         insta::assert_snapshot!(format!("summary_{width}"), page(&summary::summary(&end, look), look));
     }
     let sandbox = Summary {
+        app: None,
         access: Access::Address("https://127.0.0.1:41263"),
         kubectl: "gitops-bootstrap sandbox kubectl --",
         next: &[],

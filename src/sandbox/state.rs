@@ -162,7 +162,8 @@ impl Forge {
     /// Where a repository is that this forge stands in for: under the same owner and name. None for a repository of its own address, and for one
     /// whose address has no owner and name.
     pub fn stand_in(&self, repository: &RepositoryUrl) -> Option<RepositoryUrl> {
-        if repository.host() == self.ssh_host && repository.port() == Some(self.ssh_port) {
+        let is_own = repository.host() == self.ssh_host && repository.port() == Some(self.ssh_port);
+        if is_own || repository.as_str().strip_prefix(&self.http).is_some_and(|rest| rest.starts_with('/')) {
             return None;
         }
         let (owner, name) = repository.owner_and_name()?;
@@ -231,6 +232,7 @@ mod tests {
         let stand_in = |url: &str| forge.stand_in(&url.parse().unwrap()).map(|url| url.to_string());
         assert_eq!(stand_in("git@github.com:acme/fleet.git").as_deref(), Some("ssh://git@127.0.0.1:3/acme/fleet.git"));
         assert_eq!(stand_in("ssh://git@127.0.0.1:3/demo/fleet.git"), None);
+        assert_eq!(stand_in("http://127.0.0.1:2/demo/fleet.git"), None);
         assert_eq!(stand_in("git@gitlab.com:group/below/fleet.git"), None);
     }
 

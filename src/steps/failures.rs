@@ -85,7 +85,12 @@ impl From<ForgeError> for Failure {
             ForgeError::DeployKeysDisabled(_) => Self::new(Kind::Denied, message)
                 .because("the organisation or enterprise forbids them; new organisations do by default")
                 .hint("an owner allows them under Settings, Member privileges, Deploy keys; the same key is used then")
-                .hint("or put the credentials of a GitHub App into the repository Secret by hand"),
+                .hint("or let Argo CD in by a GitHub App: `repository.githubApp` in gitops.yaml, docs/github-app.md"),
+            ForgeError::AppRefused { .. } => Self::new(Kind::Denied, message)
+                .hint(
+                    "look at the App in the settings of its owner: its number, its private keys, and on which repositories it is installed",
+                )
+                .hint("it needs the repository permission `Contents: read`, and the repository among those that it is installed on"),
             ForgeError::RepositoryExists(_) => Self::new(Kind::Conflict, message),
             ForgeError::Invalid { .. } => Self::bug(message),
             ForgeError::RateLimited { until, .. } => {
@@ -119,10 +124,30 @@ impl From<GitError> for Failure {
                 Self::new(Kind::Denied, message).hint("check that the deploy key is registered for this repository and not disabled")
             }
             GitError::NotFound(_) => Self::new(Kind::Denied, message).hint("check the address in gitops.yaml"),
-            GitError::Unreachable { .. } => Self::new(Kind::Transient, message)
-                .hint("if port 22 is closed here, use `ssh://git@ssh.github.com:443/OWNER/NAME.git` as the address"),
+            GitError::Unreachable { host, .. } => {
+                let failure = Self::new(Kind::Transient, message).hint(AGAIN);
+                if host != "github.com" {
+                    return failure;
+                }
+                failure.hint(
+                    "if port 22 is closed here: write `url: ssh://git@ssh.github.com:443/OWNER/NAME.git` into gitops.yaml, and the same into `sourceRepos` in src/argocd/projects; render, commit and push",
+                )
+            }
             GitError::File { .. } => Self::repository(message),
             GitError::Other(_) => Self::new(Kind::Transient, message).hint(AGAIN),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_port_22_of_github_is_closed_the_other_one_is_named() {
+        let failure = |host: &str| Failure::from(GitError::Unreachable { host: host.to_owned(), message: "timed out".to_owned() });
+        let names = |failure: &Failure| failure.hints.iter().any(|hint| hint.contains("ssh://git@ssh.github.com:443/"));
+        assert!(names(&failure("github.com")));
+        assert!(!names(&failure("[ssh.github.com]:443")) && !names(&failure("git.acme.test")));
     }
 }

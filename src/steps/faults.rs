@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use secrecy::SecretString;
 
-use crate::domain::{Commit, Object, ObjectRef, PublicKey, Resource};
+use crate::domain::{Commit, Object, ObjectRef, PublicKey, Resource, WebhookUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::plan::StepId;
 use crate::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
-use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
+use crate::ports::forge::{DeployKey, ForgeError, RepositoryFacts, Webhook};
 use crate::ports::{Cluster, Forge};
 
 /// Where in a step.
@@ -52,7 +53,7 @@ impl FromStr for FaultPoint {
             _ => return Err(InvalidFaultPoint(text.escape_default().to_string())),
         };
         // Every step of `init` is one of `recover`.
-        let added = [StepId::ServeClone, StepId::ServeEnd];
+        let added = [StepId::ServeClone, StepId::ServeEnd, StepId::Webhook];
         let mut steps = StepId::RECOVER.into_iter().chain(added).chain(StepId::ROTATE).chain(StepId::DETACH);
         let step = steps.find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
@@ -264,6 +265,20 @@ impl Forge for Watched<dyn Forge> {
     async fn delete_key(&self, id: u64) -> Result<(), ForgeError> {
         self.alive()?;
         self.after(self.port.delete_key(id).await)
+    }
+
+    async fn webhooks(&self) -> Result<Vec<Webhook>, ForgeError> {
+        self.port.webhooks().await
+    }
+
+    async fn register_webhook(&self, url: &WebhookUrl, secret: &SecretString) -> Result<Webhook, ForgeError> {
+        self.alive()?;
+        self.after(self.port.register_webhook(url, secret).await)
+    }
+
+    async fn delete_webhook(&self, id: u64) -> Result<(), ForgeError> {
+        self.alive()?;
+        self.after(self.port.delete_webhook(id).await)
     }
 
     async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError> {

@@ -51,6 +51,7 @@ impl Step for KeyRegister {
     async fn look(&self, world: &World) -> Result<Seen> {
         let (public, private) = match world.credential() {
             None => return Ok(Seen::NoKey),
+            Some(Credential::GitHubApp(app)) => return Ok(Seen::NotAKey(app.to_string())),
             Some(Credential::Other(what)) => return Ok(Seen::NotAKey(what)),
             Some(Credential::DeployKey { public, private }) => (public, private),
         };

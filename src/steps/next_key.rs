@@ -96,6 +96,15 @@ impl Step for NextKey {
 
     fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
         let current = secret_create::only(&seen.found)?;
+        if let Some((secret, Credential::GitHubApp(app))) = current {
+            return Err(Failure::refused(format!("Argo CD opens {} by {app}, not with a deploy key", world.wanted.tree.repository))
+                .because(format!("the Secret {ARGOCD_NAMESPACE}/{} has its credentials", secret.name()))
+                .hint(format!(
+                    "make another private key in the settings of the App; then: gitops-bootstrap init {} --github-app-private-key-file FILE",
+                    world.wanted.cluster
+                ))
+                .hint("then delete the old key in the settings of the App"));
+        }
         if let Some((secret, Credential::Other(what))) = current {
             return Err(Failure::refused(format!("Argo CD opens {} with {what}, not with a deploy key", world.wanted.tree.repository))
                 .because(format!("the Secret {ARGOCD_NAMESPACE}/{} has {what}", secret.name()))

@@ -42,14 +42,11 @@ pub async fn recipe(recipe: &[StepId], world: &World) -> Result<Vec<StepId>> {
     if world.served.is_some() {
         return Ok(StepId::without_forge(recipe, moves));
     }
+    let recipe = if world.webhook.is_some() { StepId::with_webhook(recipe) } else { recipe.to_vec() };
     let server = world.cluster.get(&git_server::deployment()).await?;
     let record = world.cluster.get(&marker::reference()).await?;
     let is_recorded = record.is_some_and(|record| record.text(&format!("/data/{}", marker::SERVED_COMMIT)).is_some());
-    Ok(if moves || is_recorded || server.is_some_and(|server| is_ours(&server)) {
-        StepId::back_to_forge(recipe, moves)
-    } else {
-        recipe.to_vec()
-    })
+    Ok(if moves || is_recorded || server.is_some_and(|server| is_ours(&server)) { StepId::back_to_forge(&recipe, moves) } else { recipe })
 }
 
 /// The root Application as it is in the cluster.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
+use std::num::NonZeroU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use super::faults::Faults;
 use super::fleet_clone::FleetClone;
 use crate::domain::tree::Tree;
-use crate::domain::{Bundle, ClusterName, Commit, Gate, HostKeys, Object, ObjectRef, PublicKey, RepositoryUrl};
+use crate::domain::{Bundle, ClusterName, Commit, Gate, GitHubApp, HostKeys, Object, ObjectRef, PublicKey, RepositoryUrl, WebhookUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, Events, How};
 use crate::manifest::git_server;
 use crate::plan::StepId;
 use crate::plan::inventory::Inventory;
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, Commands, Forge, KeyMaker, Remote};
+use crate::ports::forge::Webhook;
+use crate::ports::{AppTokens, Cluster, Commands, Forge, KeyMaker, Remote};
 
 /// What the run is for.
 #[derive(Clone, Debug)]
@@ -95,8 +97,53 @@ pub enum Credential {
         /// The private half.
         private: SecretString,
     },
-    /// By something else that somebody has put into the repository Secret: a GitHub App, a password.
+    /// By a GitHub App.
+    GitHubApp(GitHubApp),
+    /// By something else that somebody has put into the repository Secret: a password.
     Other(String),
+}
+
+/// How Argo CD is to get into the fleet repository, as far as it was said.
+#[derive(Clone, Debug, Default)]
+pub enum Access {
+    /// By a deploy key, or by whatever the repository Secret has already.
+    #[default]
+    DeployKey,
+    /// By a GitHub App.
+    GitHubApp(WantedApp),
+    /// By any password: a forge that stands in for the repository's own takes them all.
+    AnyPassword,
+}
+
+/// The GitHub App by which Argo CD is to get in, as far as it was said. What was not is taken from the repository Secret.
+#[derive(Clone, Debug)]
+pub struct WantedApp {
+    /// Its number.
+    pub id: NonZeroU64,
+    /// The number of its installation.
+    pub installation: Option<NonZeroU64>,
+    /// Its private key.
+    pub private_key: Option<SecretString>,
+    /// The base address of the forge's REST API; none for github.com.
+    pub api: Option<String>,
+}
+
+impl WantedApp {
+    /// The App, if all of it was said.
+    pub fn complete(&self) -> Option<GitHubApp> {
+        Some(GitHubApp { id: self.id, installation: self.installation?, private_key: self.private_key.clone()?, api: self.api.clone() })
+    }
+
+    /// The App with what was not said as `stored` has it.
+    #[must_use]
+    pub fn or(&self, stored: &GitHubApp) -> GitHubApp {
+        GitHubApp {
+            id: self.id,
+            installation: self.installation.unwrap_or(stored.installation),
+            private_key: self.private_key.clone().unwrap_or_else(|| stored.private_key.clone()),
+            api: self.api.clone(),
+        }
+    }
 }
 
 /// What earlier steps found.
@@ -151,6 +198,8 @@ pub struct Detachment {
     pub proven: Option<usize>,
     /// The keys that this run has removed from the forge.
     pub removed_keys: Vec<Registered>,
+    /// The webhooks that this run has removed from the forge.
+    pub removed_webhooks: Vec<Webhook>,
     /// What keeps the namespace from going.
     pub others: Vec<ObjectRef>,
 }
@@ -193,6 +242,12 @@ pub struct World {
     pub served: Option<Served>,
     /// Whether each step says why it exists.
     pub explain: bool,
+    /// How Argo CD is to get into the repository.
+    pub access: Access,
+    /// Gives out tokens of GitHub Apps; none where only Argo CD can use one.
+    pub apps: Option<Arc<dyn AppTokens>>,
+    /// Where the forge is to tell Argo CD of a push, if it is to.
+    pub webhook: Option<WebhookUrl>,
     known: Mutex<Known>,
 }
 
@@ -225,8 +280,26 @@ impl World {
             commands: None,
             served: None,
             explain: false,
+            access: Access::default(),
+            apps: None,
+            webhook: None,
             known: Mutex::default(),
         }
+    }
+
+    /// The same world, in which Argo CD is to get into the repository by `access`, and tokens of GitHub Apps come from `apps`.
+    #[must_use]
+    pub fn with_access(mut self, access: Access, apps: Arc<dyn AppTokens>) -> Self {
+        self.access = access;
+        self.apps = Some(apps);
+        self
+    }
+
+    /// The same world, in which the forge is to tell Argo CD of pushes at `webhook`.
+    #[must_use]
+    pub fn with_webhook(mut self, webhook: Option<WebhookUrl>) -> Self {
+        self.webhook = webhook;
+        self
     }
 
     /// The same world, in which Argo CD takes the tree from the clone.

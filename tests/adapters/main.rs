@@ -5,6 +5,9 @@
 mod age;
 mod git;
 mod github;
+mod github_app;
+mod github_device;
+mod github_hooks;
 mod kubernetes;
 mod pull_requests;
 mod served;

@@ -35,6 +35,8 @@ async fn a_new_fleet_renders_with_the_engine_alone_and_boots() {
     let (install_manifest, argocd) = install_manifest(ARGOCD_VERSION, Flavour::Standard, true, &folder, &context).await.unwrap();
     let choices = Choices {
         repository: Repository {
+            github_app: None,
+            oauth_client_id: None,
             url: "git@github.com:acme/fleet.git".parse().unwrap(),
             branch: default_branch(),
             api: None,

@@ -21,6 +21,7 @@ mod engine_sealed_secrets;
 mod engine_sources;
 mod engine_stand_ins;
 mod fleet_render;
+mod github_app;
 mod init_by_flags;
 mod init_drift;
 mod init_first;
@@ -45,3 +46,4 @@ mod sandbox;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod webhook;

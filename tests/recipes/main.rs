@@ -3,6 +3,7 @@
 
 mod detach;
 mod fleet;
+mod github_app;
 mod init;
 mod memory;
 mod plan;
@@ -10,3 +11,4 @@ mod recover;
 mod root_of_trust;
 mod rotate_key;
 mod serve_clone;
+mod webhook;

@@ -1,22 +1,26 @@
 //! The ports in memory: an API server with the controllers that matter, a forge, its Git server, and keys that are the same in every run.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use base64::Engine as _;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use gitops_bootstrap::domain::tree::Tree;
-use gitops_bootstrap::domain::{Commit, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource};
+use gitops_bootstrap::domain::{
+    Commit, GitHubApp, HostKeys, Identity, Object, ObjectRef, PublicKey, RepositoryPath, RepositoryUrl, Resource, WebhookUrl,
+};
 use gitops_bootstrap::error::{Failure, Result as Outcome};
 use gitops_bootstrap::event::{Event, Reporter};
 use gitops_bootstrap::plan::compare::OWN_MANAGER;
 use gitops_bootstrap::ports::cluster::{ApplyOptions, Change, ClusterError, ClusterFacts, DeleteOptions, Right, Scope};
-use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts};
+use gitops_bootstrap::ports::forge::{DeployKey, ForgeError, RepositoryFacts, Webhook};
 use gitops_bootstrap::ports::git::{File, GitError, WorktreeFacts};
 use gitops_bootstrap::ports::key_maker::KeyPair;
-use gitops_bootstrap::ports::{Cluster, Forge, KeyMaker, Remote, Worktree};
+use gitops_bootstrap::ports::{AppTokens, Cluster, Forge, KeyMaker, Remote, Worktree};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
@@ -41,6 +45,9 @@ struct State {
     head: Commit,
     tree: Tree,
     deploy_keys_disabled: bool,
+    webhooks: Vec<(Webhook, String)>,
+    /// The private keys of the GitHub App that is installed on the repository.
+    app_keys: Vec<String>,
     git_is_down: bool,
     served: Option<Tree>,
     /// What Argo CD says of Applications that do not come up.
@@ -56,7 +63,11 @@ impl State {
     /// Whether Argo CD gets into the repository.
     fn has_access(&self) -> bool {
         let mut secrets = self.objects.values().filter(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
-        let key = secrets.next().and_then(|secret| public_half(secret.text("/stringData/sshPrivateKey")?));
+        let Some(secret) = secrets.next() else { return false };
+        if let Some(key) = value(secret, "githubAppPrivateKey") {
+            return self.app_keys.contains(&key);
+        }
+        let key = secret.text("/stringData/sshPrivateKey").and_then(public_half);
         key.is_some_and(|key| self.keys.iter().any(|registered| registered.key == key))
     }
 
@@ -65,6 +76,15 @@ impl State {
         self.access_losses += usize::from(self.had_access && !has_access);
         self.had_access = has_access;
     }
+}
+
+/// A value of a Secret, as it was written or as it was sent.
+fn value(secret: &Object, name: &str) -> Option<String> {
+    if let Some(text) = secret.text(&format!("/stringData/{name}")) {
+        return Some(text.to_owned());
+    }
+    let encoded = secret.text(&format!("/data/{name}"))?;
+    String::from_utf8(base64::engine::general_purpose::STANDARD.decode(encoded).ok()?).ok()
 }
 
 fn is_served(state: &State, resource: &Resource) -> Option<Scope> {
@@ -110,6 +130,8 @@ impl Outside {
             tree: fleet::tree(&head),
             head,
             deploy_keys_disabled: false,
+            webhooks: Vec::new(),
+            app_keys: Vec::new(),
             git_is_down: false,
             served: None,
             access_losses: 0,
@@ -160,6 +182,20 @@ impl Outside {
 
     pub(crate) fn forbid_deploy_keys(&self, forbidden: bool) {
         self.with(|state| state.deploy_keys_disabled = forbidden);
+    }
+
+    /// The webhooks of the repository, each with its secret.
+    pub(crate) fn webhooks(&self) -> Vec<(Webhook, String)> {
+        self.with(|state| state.webhooks.clone())
+    }
+
+    pub(crate) fn remove_webhooks(&self) {
+        self.with(|state| state.webhooks.clear());
+    }
+
+    /// Lets these private keys of the GitHub App in, and no others.
+    pub(crate) fn let_app_in(&self, keys: &[&str]) {
+        self.with(|state| state.app_keys = keys.iter().map(|key| (*key).to_owned()).collect());
     }
 
     pub(crate) fn take_git_down(&self, down: bool) {
@@ -486,6 +522,30 @@ impl Forge for MemoryForge {
         Ok(())
     }
 
+    async fn webhooks(&self) -> Result<Vec<Webhook>, ForgeError> {
+        Ok(self.0.webhooks().into_iter().map(|(webhook, _)| webhook).collect())
+    }
+
+    async fn register_webhook(&self, url: &WebhookUrl, secret: &SecretString) -> Result<Webhook, ForgeError> {
+        self.0.with(|state| {
+            state.forge_writes += 1;
+            let there = state.webhooks.iter().position(|(webhook, _)| webhook.url == url.as_str());
+            let id = there.map_or(700 + state.forge_writes as u64, |at| state.webhooks[at].0.id);
+            let webhook = Webhook { id, url: url.to_string(), is_as_wanted: true };
+            state.webhooks.retain(|(webhook, _)| webhook.id != id);
+            state.webhooks.push((webhook.clone(), secret.expose_secret().to_owned()));
+            Ok(webhook)
+        })
+    }
+
+    async fn delete_webhook(&self, id: u64) -> Result<(), ForgeError> {
+        self.0.with(|state| {
+            state.forge_writes += 1;
+            state.webhooks.retain(|(webhook, _)| webhook.id != id);
+        });
+        Ok(())
+    }
+
     async fn create_repository(&self) -> Result<RepositoryFacts, ForgeError> {
         Err(ForgeError::RepositoryExists(self.name()))
     }
@@ -513,8 +573,33 @@ impl Remote for MemoryRemote {
         })
     }
 
+    async fn branch_head_by_token(&self, _url: &RepositoryUrl, _branch: &str, token: &SecretString) -> Result<Option<Commit>, GitError> {
+        assert_eq!(token.expose_secret(), APP_TOKEN);
+        Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+
     async fn branch_head_as_person(&self, _url: &RepositoryUrl, _branch: &str) -> Result<Option<Commit>, GitError> {
         Ok(Some(self.0.with(|state| state.head.clone())))
+    }
+}
+
+/// The token that the GitHub App gets.
+const APP_TOKEN: &str = "ghs_memory";
+
+/// The GitHub App.
+pub(crate) struct MemoryApps(pub(crate) Arc<Outside>);
+
+#[async_trait]
+impl AppTokens for MemoryApps {
+    async fn token(&self, app: &GitHubApp, _repository: &RepositoryUrl) -> Result<SecretString, ForgeError> {
+        match self.0.with(|state| state.app_keys.iter().any(|key| key == app.private_key.expose_secret())) {
+            true => Ok(APP_TOKEN.into()),
+            false => Err(ForgeError::AppRefused { forge: "github.com".to_owned(), app: app.id, message: "another key".to_owned() }),
+        }
+    }
+
+    async fn installation(&self, _id: NonZeroU64, _key: &SecretString, _repository: &RepositoryUrl) -> Result<NonZeroU64, ForgeError> {
+        Ok(NonZeroU64::new(34).unwrap())
     }
 }
 
@@ -552,6 +637,14 @@ impl KeyMaker for CountedKeys {
             state.next_key
         });
         Ok(pair(seed))
+    }
+
+    fn passphrase(&self) -> Outcome<SecretString> {
+        let number = self.0.with(|state| {
+            state.next_key += 1;
+            state.next_key
+        });
+        Ok(format!("secret {number}").into())
     }
 
     fn public_half(&self, private: &SecretString) -> Option<PublicKey> {

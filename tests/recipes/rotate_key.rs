@@ -220,7 +220,7 @@ async fn a_cluster_without_a_key_of_its_own_has_nothing_to_rotate() {
     outside.put(json!({
         "apiVersion": "v1", "kind": "Secret",
         "metadata": {"name": "app", "namespace": "argocd", "labels": {"argocd.argoproj.io/secret-type": "repository"}},
-        "stringData": {"url": super::fleet::REPOSITORY, "githubAppID": "1"},
+        "stringData": {"url": super::fleet::REPOSITORY, "githubAppID": "1", "githubAppInstallationID": "2", "githubAppPrivateKey": "key"},
     }));
     let failure = rotate(&outside, "rotate").await.unwrap_err();
     assert_eq!(failure.kind, Kind::Refused, "{failure}");

@@ -44,6 +44,23 @@ pub(crate) fn switch(state: &State, switches: &Value) {
     assert_eq!(status, 200, "{answer}");
 }
 
+/// The webhooks of the fleet repository.
+#[track_caller]
+pub(crate) fn webhooks(state: &State) -> Vec<Value> {
+    let (status, answer) = request(state, "GET", &format!("{REPOSITORY}/hooks"), &Value::Null);
+    assert_eq!(status, 200, "{answer}");
+    answer.as_array().unwrap().clone()
+}
+
+/// Makes a GitHub App with this public key (PEM) and installs it on the owner of the fleet repository; returns its number.
+#[track_caller]
+pub(crate) fn make_app(state: &State, public_key: &str) -> u64 {
+    let app = serde_json::json!({"slug": "bootstrap", "account": "demo", "public_key": public_key});
+    let (status, made) = request(state, "POST", "/_sandbox/apps", &app);
+    assert_eq!(status, 201, "{made}");
+    made["id"].as_u64().unwrap()
+}
+
 /// Sends a request to the REST API as its administrator.
 fn request(state: &State, method: &str, path: &str, body: &Value) -> (u16, Value) {
     gitops_bootstrap::adapters::install_tls_provider();

@@ -33,8 +33,10 @@ type call struct {
 	token         *token
 	known         *state
 	repository    *repository
-	body          []byte
-	entry         LogEntry
+	// app is whose request this is, if it is an App's own.
+	app   *app
+	body  []byte
+	entry LogEntry
 }
 
 // callKey finds the call in a request's context.
@@ -58,7 +60,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveREST does what is the same for all REST requests, and hands the rest to the routes.
 func (s *server) serveREST(w http.ResponseWriter, r *http.Request) {
-	request := &call{Request: r, address: "http://" + r.Host, token: s.tokens.find(credential(r))}
+	request := &call{Request: r, address: "http://" + r.Host, token: s.identify(credential(r))}
 	if r.TLS != nil {
 		request.address = "https://" + r.Host
 	}

@@ -299,8 +299,16 @@ func TestHooksAreKeptWithoutShowingTheirSecretAndPinged(t *testing.T) {
 	case <-time.After(10 * time.Second):
 		t.Error("no ping came")
 	}
+	forge.call(TokenAdmin, "PATCH", address, map[string]any{"config": map[string]any{"url": "nowhere"}}, 422)
+	changed := forge.object(forge.call(TokenAdmin, "PATCH", address, map[string]any{"active": false,
+		"config": map[string]any{"url": "https://example.com/hook", "content_type": "json"}}, 200))
+	config := changed["config"].(map[string]any)
+	if changed["active"] != false || config["url"] != "https://example.com/hook" || config["secret"] != nil {
+		t.Errorf("changed to %v", changed)
+	}
 	forge.call(TokenAdmin, "DELETE", address, nil, 204)
 	forge.call(TokenAdmin, "GET", address, nil, 404)
+	forge.call(TokenAdmin, "PATCH", address, map[string]any{}, 404)
 }
 
 func TestEventsLeaveTheMachineNever(t *testing.T) {

@@ -4,7 +4,7 @@
 //
 // Like a GitHub Enterprise Server in private mode it shows repositories to nobody without a credential. Over SSH it
 // lets in exactly the deploy keys registered through the REST API, each for its own repository, and the key of the
-// sandbox's person, which may push everywhere.
+// sandbox's person, which may push everywhere. A GitHub App fetches with tokens of its installation.
 //
 // Of webhooks only pings are delivered; pull requests are opened and never merged; the rate limit is counted and never
 // reached. The [Switches] add the faults that a client must survive.

@@ -48,9 +48,13 @@ func (s *server) answerGit(w *countingResponse, r *http.Request, path, action st
 		return
 	}
 	_, password, _ := r.BasicAuth()
-	actor := s.tokens.find(password)
+	actor := s.identify(password)
 	repository := s.findRepository(path)
-	if actor == nil && cameByProxy(r) {
+	if repository != nil && actor != nil && !actor.sees(repository) {
+		repository = nil
+	}
+	// The token of an App's installation is the forge's own, whatever host it stands in for.
+	if actor == nil && cameByProxy(r) && !strings.HasPrefix(password, installationPrefix) {
 		actor = proxyActor(r, repository)
 	}
 	if actor != nil {

@@ -79,13 +79,12 @@ func (s *server) createHook(request *call) (reply, error) {
 	if request.input(&input) != nil {
 		return badJSON(), nil
 	}
-	target, err := url.Parse(input.Config.URL)
-	if err != nil || target.Host == "" || target.Scheme != "http" && target.Scheme != "https" {
-		return invalid(detail{Resource: "Hook", Code: "custom", Field: "url", Message: "url is missing a scheme or invalid"}), nil
+	if !isWebAddress(input.Config.URL) {
+		return badHookAddress(), nil
 	}
 	made := &hook{Active: input.Active == nil || *input.Active, Events: input.Events, Config: input.Config,
 		CreatedAt: now(), UpdatedAt: now()}
-	err = s.store.update(func(next *state) error {
+	err := s.store.update(func(next *state) error {
 		repository := next.repositoryByID(request.repository.ID)
 		if repository == nil {
 			return errAbsent
@@ -104,6 +103,58 @@ func (s *server) createHook(request *call) (reply, error) {
 	}
 	view := request.hookView(made)
 	return settle(err, created(view, view.URL))
+}
+
+// updateHook changes what the request names; a config replaces the one that is there as a whole.
+func (s *server) updateHook(request *call) (reply, error) {
+	known := request.hook()
+	if known == nil {
+		return notFound(""), nil
+	}
+	changed := *known
+	input := struct {
+		Active *bool       `json:"active"`
+		Events []string    `json:"events"`
+		Config *hookConfig `json:"config"`
+	}{}
+	if request.input(&input) != nil {
+		return badJSON(), nil
+	}
+	if input.Active != nil {
+		changed.Active = *input.Active
+	}
+	if input.Events != nil {
+		changed.Events = input.Events
+	}
+	if input.Config != nil {
+		if !isWebAddress(input.Config.URL) {
+			return badHookAddress(), nil
+		}
+		changed.Config = *input.Config
+	}
+	changed.UpdatedAt = now()
+	err := s.store.update(func(next *state) error {
+		repository := next.repositoryByID(request.repository.ID)
+		if repository == nil {
+			return errAbsent
+		}
+		at := slices.IndexFunc(repository.Hooks, func(each *hook) bool { return each.ID == known.ID })
+		if at < 0 {
+			return errAbsent
+		}
+		repository.Hooks[at] = &changed
+		return nil
+	})
+	return settle(err, found(request.hookView(&changed)))
+}
+
+func isWebAddress(text string) bool {
+	target, err := url.Parse(text)
+	return err == nil && target.Host != "" && (target.Scheme == "http" || target.Scheme == "https")
+}
+
+func badHookAddress() reply {
+	return invalid(detail{Resource: "Hook", Code: "custom", Field: "url", Message: "url is missing a scheme or invalid"})
 }
 
 func (s *server) deleteHook(request *call) (reply, error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 )
@@ -85,7 +86,7 @@ var words = regexp.MustCompile(`[A-Za-z0-9_]+`)
 // redact removes tokens from text that the client chose: a careless client may put one into an address.
 func (l *requestLog) redact(text string) string {
 	return words.ReplaceAllStringFunc(text, func(word string) string {
-		if l.tokens[sha256.Sum256([]byte(word))] != nil {
+		if strings.HasPrefix(word, installationPrefix) || l.tokens[sha256.Sum256([]byte(word))] != nil {
 			return "REDACTED"
 		}
 		return word

@@ -30,6 +30,10 @@ func (s *server) newRoutes() *http.ServeMux {
 		{"GET /orgs/{org}", rightRead, "", "orgs/orgs#get-an-organization", s.getOrganization},
 		{"POST /admin/organizations", rightAdmin, "", "enterprise-admin/orgs#create-an-organization", s.createOrganization},
 
+		{"GET /app", rightApp, "", "apps/apps#get-the-authenticated-app", s.getApp},
+		{"POST /app/installations/{id}/access_tokens", rightApp, "", "apps/apps#create-an-installation-access-token-for-an-app", s.createInstallationToken},
+		{"GET " + repository + "/installation", rightApp, "", "apps/apps#get-a-repository-installation-for-the-authenticated-app", s.getRepositoryInstallation},
+
 		{"POST /user/repos", rightAdmin, "administration=write", "repos/repos#create-a-repository-for-the-authenticated-user", s.createUserRepository},
 		{"POST /orgs/{org}/repos", rightAdmin, "administration=write", "repos/repos#create-an-organization-repository", s.createOrganizationRepository},
 		{"GET " + repository, rightRead, "metadata=read", "repos/repos#get-a-repository", s.getRepository},
@@ -49,6 +53,7 @@ func (s *server) newRoutes() *http.ServeMux {
 		{"GET " + repository + "/hooks", rightAdmin, "repository_hooks=read", "repos/webhooks#list-repository-webhooks", s.listHooks},
 		{"POST " + repository + "/hooks", rightAdmin, "repository_hooks=write", "repos/webhooks#create-a-repository-webhook", s.createHook},
 		{"GET " + repository + "/hooks/{id}", rightAdmin, "repository_hooks=read", "repos/webhooks#get-a-repository-webhook", s.getHook},
+		{"PATCH " + repository + "/hooks/{id}", rightAdmin, "repository_hooks=write", "repos/webhooks#update-a-repository-webhook", s.updateHook},
 		{"DELETE " + repository + "/hooks/{id}", rightAdmin, "repository_hooks=write", "repos/webhooks#delete-a-repository-webhook", s.deleteHook},
 		{"POST " + repository + "/hooks/{id}/pings", rightAdmin, "repository_hooks=write", "repos/webhooks#ping-a-repository-webhook", s.pingHook},
 
@@ -58,6 +63,7 @@ func (s *server) newRoutes() *http.ServeMux {
 
 		{"GET " + controlPrefix + "switches", rightAdmin, "", "", s.getSwitches},
 		{"POST " + controlPrefix + "switches", rightAdmin, "", "", s.changeSwitches},
+		{"POST " + controlPrefix + "apps", rightAdmin, "", "", s.registerApp},
 	} {
 		routes.HandleFunc(operation.pattern, func(w http.ResponseWriter, r *http.Request) { s.carryOut(w, r, operation) })
 	}
@@ -110,10 +116,12 @@ func (s *server) check(request *call, operation route) (reply, bool) {
 	owner, name := request.PathValue("owner"), request.PathValue("repo")
 	known := request.token
 	switch {
-	case known != nil && known.expired(), known == nil && request.Header.Get("Authorization") != "":
+	case known != nil && known.expired(), known == nil && operation.needs != rightApp && request.Header.Get("Authorization") != "":
 		return failure(http.StatusUnauthorized, "Bad credentials", ""), true
 	case operation.needs == rightNone:
 		return reply{}, false
+	case operation.needs == rightApp:
+		return s.checkApp(request)
 	case known == nil:
 		return failure(http.StatusUnauthorized, "Requires authentication", ""), true
 	case known.sso() && request.URL.Path != "/user":
@@ -129,6 +137,9 @@ func (s *server) check(request *call, operation route) (reply, bool) {
 			return s.redirect(request, redirect.Location, redirect.Status), true
 		}
 		request.repository = request.known.repository(owner, name)
+		if request.repository != nil && !known.sees(request.repository) {
+			return notFound(""), true
+		}
 		if request.repository == nil {
 			if renamed := request.known.renamed(owner, name); renamed != nil {
 				return s.redirect(request, request.base+"/repositories/"+decimal(renamed.ID), 0), true
@@ -140,11 +151,30 @@ func (s *server) check(request *call, operation route) (reply, bool) {
 	switch {
 	case known.right >= operation.needs:
 		return reply{}, false
+	case known.installation != "":
+		return failure(http.StatusForbidden, "Resource not accessible by integration", ""), true
 	case operation.needs == rightAdmin && owner != "":
 		return notFound(""), true
 	default:
 		return failure(http.StatusForbidden, "Resource not accessible by personal access token", ""), true
 	}
+}
+
+// checkApp finds the App whose request this is, and the repository that it is about.
+func (s *server) checkApp(request *call) (reply, bool) {
+	known, complaint := request.assertedApp()
+	if known == nil {
+		return failure(http.StatusUnauthorized, complaint, ""), true
+	}
+	request.app, request.entry.Actor = known, known.Slug
+	if owner := request.PathValue("owner"); owner != "" {
+		request.repository = request.known.repository(owner, request.PathValue("repo"))
+		if request.repository == nil {
+			return notFound(""), true
+		}
+		request.entry.Repository = request.repository.fullName()
+	}
+	return reply{}, false
 }
 
 // redirect sends a request to where its repository went: target stands for all up to the repository's name.

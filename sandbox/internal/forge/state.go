@@ -24,6 +24,9 @@ type state struct {
 	User          account       `json:"user"`
 	Organizations []account     `json:"organizations"`
 	Repositories  []*repository `json:"repositories"`
+
+	Apps               []*app              `json:"apps,omitempty"`
+	InstallationTokens []installationToken `json:"installation_tokens,omitempty"`
 }
 
 type account struct {

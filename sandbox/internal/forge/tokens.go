@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +19,8 @@ const (
 	rightRead
 	rightWrite
 	rightAdmin
+	// rightApp is no credential's: a request that asks for it is an App's own, with a JSON Web Token.
+	rightApp
 )
 
 // Names of the tokens, which are also their files' names in [TokensFolder].
@@ -51,6 +54,18 @@ const expiringIn = 5 * 24 * time.Hour
 type token struct {
 	name  string
 	right right
+	// installation is the account that the token of a GitHub App is for, and repositories are the ids of those below it
+	// that it is for, all when empty. Other tokens are for everything.
+	installation string
+	repositories []uint64
+}
+
+// sees says whether there is such a repository for this credential.
+func (t *token) sees(r *repository) bool {
+	if t.installation == "" {
+		return true
+	}
+	return strings.EqualFold(t.installation, r.Owner) && (len(t.repositories) == 0 || slices.Contains(t.repositories, r.ID))
 }
 
 func (t *token) expired() bool { return t.name == TokenExpired }

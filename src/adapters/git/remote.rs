@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 
 use super::ssh::{KeyOnly, explain, outside_of_clones, private_folder};
+use super::token::TokenOnly;
 use super::{as_person, require_git, run, sealed};
 use crate::adapters::process::Program;
 use crate::domain::repository_url::Transport;
@@ -54,6 +55,16 @@ impl Remote for GitRemote {
         let connection = KeyOnly::prepare(&self.ssh, key, hosts)?;
         let program = sealed(connection.folder(), [("protocol.ssh.allow".to_owned(), "always".to_owned())]);
         list(connection.applied_to(program), url, branch).await
+    }
+
+    async fn branch_head_by_token(&self, url: &RepositoryUrl, branch: &str, token: &SecretString) -> Result<Option<Commit>, GitError> {
+        if url.transport() != Transport::Http || url.is_in_clear() {
+            return Err(GitError::Other(format!("{url} is not reached over https, and a token is sent nowhere else")));
+        }
+        require_git().await?;
+        let connection = TokenOnly::prepare(url, token)?;
+        let program = sealed(connection.folder(), TokenOnly::settings(url));
+        list(connection.applied_to(program, &self.environment), url, branch).await
     }
 
     async fn branch_head_as_person(&self, url: &RepositoryUrl, branch: &str) -> Result<Option<Commit>, GitError> {

@@ -38,6 +38,11 @@ impl<R: Remote> Remote for StandIn<R> {
         self.remote.branch_head(url, branch, key, hosts).await
     }
 
+    async fn branch_head_by_token(&self, url: &RepositoryUrl, branch: &str, token: &SecretString) -> Result<Option<Commit>, GitError> {
+        // No token is good for both: whoever is stood in for is not asked.
+        if url.is_same_repository(&self.stood_in_for) { Ok(None) } else { self.remote.branch_head_by_token(url, branch, token).await }
+    }
+
     async fn branch_head_as_person(&self, url: &RepositoryUrl, branch: &str) -> Result<Option<Commit>, GitError> {
         // Whoever is stood in for is not asked.
         if url.is_same_repository(&self.stood_in_for) { Ok(None) } else { self.remote.branch_head_as_person(url, branch).await }

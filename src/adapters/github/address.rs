@@ -44,6 +44,12 @@ pub(super) fn web_host(api: &Url) -> String {
     }
 }
 
+/// The base address of the forge's pages.
+pub(super) fn web(api: &Url) -> Url {
+    let host = web_host(api);
+    Url::parse(&format!("{}://{host}/", api.scheme())).unwrap_or_else(|_| api.clone())
+}
+
 /// An address as far as it holds no password.
 fn shown(address: &str) -> String {
     address.rsplit('@').next().unwrap_or_default().to_owned()

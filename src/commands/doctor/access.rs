@@ -52,6 +52,10 @@ pub(super) async fn deploy_key(
     };
     let (public, private) = match credential {
         Some(Credential::DeployKey { public, private }) => (public, private),
+        Some(Credential::GitHubApp(app)) => {
+            note(Check::well(id, format!("none is needed: Argo CD uses {app}")));
+            return board.leave_out(&[proof], Some(name), "Argo CD proves what it uses itself");
+        }
         Some(Credential::Other(what)) => {
             note(Check::well(id, format!("none is needed: Argo CD uses {what}")));
             return board.leave_out(&[proof], Some(name), "Argo CD proves what it uses itself");

@@ -12,6 +12,7 @@ use self::record::Record;
 use super::ground::Ground;
 use crate::adapters::kubernetes::KubernetesCluster;
 use crate::adapters::process::{Output, Program};
+use crate::cli::access::{Access, Login};
 use crate::cli::drill::{Arguments, ForgeDown};
 use crate::cli::{recover as cli, run::Run};
 use crate::commands::{Context, recover};
@@ -145,6 +146,8 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
             token_file: None,
             forge_api: None,
             paste_key: false,
+            login: Login::default(),
+            access: Access::default(),
             fix_key: false,
             accept_rename: false,
             take_ownership: false,

@@ -188,7 +188,7 @@ async fn missing(arguments: &Arguments, fleet: Option<&Path>, context: &Context)
     if let Some(declared) = fleet.filter(|_| !missing.is_empty()).and_then(fleet::declared) {
         let deadline = Instant::now() + arguments.run.timeout;
         let found = forge(&arguments.run, context, Some(&declared), &declared.repository.url, None, deadline).await;
-        if matches!(found, Ok(None)) && !arguments.run.paste_key {
+        if matches!(found, Ok(None)) && !arguments.run.paste_key && declared.repository.github_app.is_none() {
             missing.push(Missing {
                 what: format!("there is no token for {}", declared.repository.url.host()),
                 how: "give a token: `--token-file FILE`, GITOPS_BOOTSTRAP_TOKEN_FILE or GITHUB_TOKEN; or let somebody register the key by hand: `--paste-key`"

@@ -12,7 +12,7 @@ use crate::commands::Context;
 use crate::commands::bootstrap::applications;
 use crate::commands::connect::{Connected, argocd_url};
 use crate::domain::application::Application;
-use crate::domain::{Fingerprint, SandboxName};
+use crate::domain::{Fingerprint, GitHubApp, SandboxName};
 use crate::engine::StepReport;
 use crate::error::Result;
 use crate::event::Event;
@@ -55,7 +55,9 @@ pub(super) async fn report(
             "commit": world.commit(),
             "argocdVersion": world.wanted.tree.argocd_version(),
             "keyFingerprint": fingerprint,
+            "githubApp": app(world).map(|app| serde_json::json!({"id": app.id, "installation": app.installation})),
             "registered": world.registered(),
+            "webhook": world.webhook,
             "applications": applications.iter().map(|(application, _)| &application.reference.name).collect::<Vec<_>>(),
             "steps": steps,
             "kicks": world.kicks(),
@@ -64,6 +66,14 @@ pub(super) async fn report(
         }),
     });
     Ok(())
+}
+
+/// The GitHub App by which Argo CD gets in, if it is one.
+fn app(world: &World) -> Option<GitHubApp> {
+    match world.credential() {
+        Some(Credential::GitHubApp(app)) => Some(app),
+        _ => None,
+    }
 }
 
 /// The end of a run as a person sees it.
@@ -100,6 +110,7 @@ impl End<'_> {
                 repository: &repository,
                 registered: self.world.registered().map(|registered| (registered.title, registered.id)),
             }),
+            app: app(self.world).map(|app| app.to_string()),
             access: self.url.map_or(Access::PortForward, Access::Address),
             kubectl: &kubectl,
             next: &next(arguments, wanted.cluster.as_str(), connected, folder, context),

@@ -10,7 +10,8 @@ use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
 use crate::commands::bootstrap::{
-    compare_clone, faults, forge, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts, without_token,
+    access, compare_clone, declared_webhook, faults, forge, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts,
+    without_token,
 };
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
@@ -25,7 +26,7 @@ use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
 use crate::steps::key_verify::by_stored_key;
-use crate::steps::world::{Recovering, Wanted};
+use crate::steps::world::{Access, Recovering, Wanted};
 
 /// What the checks have brought.
 pub(super) struct Checked {
@@ -63,7 +64,15 @@ pub(super) async fn check(
     let found = preflight::check_target(cluster, &arguments.cluster, declaration, tree, allowed, &context.events).await?;
     let mut bundle = opened(arguments, worktree.as_ref(), tree, context).await?;
     let is_up = !arguments.serve_clone;
-    let forge = match is_up {
+    let (access, apps) = access(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
+    if let (Access::AnyPassword, Some(bundle)) = (&access, &mut bundle) {
+        // It is for the forge that is stood in for, which is not to be asked.
+        let place = bundle.access_to(&tree.repository).map(|entry| entry.object.reference());
+        bundle.entries.retain(|entry| Some(entry.object.reference()) != place);
+    }
+    let webhook = declared_webhook(declaration, &arguments.cluster).filter(|_| is_up && connected.sandbox.is_none());
+    let has_key = matches!(access, Access::DeployKey);
+    let forge = match is_up && (has_key || webhook.is_some()) {
         true => forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?,
         false => None,
     };
@@ -130,12 +139,14 @@ pub(super) async fn check(
         deadline,
         Arc::new(faults(flags)?),
         wanted,
-    );
+    )
+    .with_access(access, apps)
+    .with_webhook(webhook);
     if !is_up {
         let world = serve_clone::serve(world, worktree, &fleet, head.as_ref(), flags.commit.as_ref(), context).await?;
         return Ok(Checked { world, found, losses, stale_keys, has_bundle });
     }
-    if !has_api && !flags.paste_key && by_stored_key(&world).await?.head.is_none() {
+    if !has_api && has_key && !flags.paste_key && by_stored_key(&world).await?.head.is_none() {
         match api {
             Api::Down(failure) => return Err(api_is_down(failure)),
             _ if context.environment.interactive => {}

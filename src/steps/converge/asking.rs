@@ -12,7 +12,7 @@ use crate::plan::StepId;
 use crate::plan::diagnosis::State;
 use crate::ports::cluster::ClusterError;
 use crate::steps::World;
-use crate::steps::world::Credential;
+use crate::steps::key_verify::{self, Seen};
 
 /// The shortest pause between two requests to Argo CD about the same Application.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
@@ -121,11 +121,9 @@ async fn follow_the_branch(world: &World) -> Result<()> {
     if world.served.is_some() {
         return Ok(());
     }
-    let Some(Credential::DeployKey { private, .. }) = world.credential() else { return Ok(()) };
+    let Some(credential) = world.credential() else { return Ok(()) };
     let tree = &world.wanted.tree;
-    let Ok(Some(head)) = world.remote.branch_head(&tree.repository, &tree.revision, &private, &world.wanted.hosts).await else {
-        return Ok(());
-    };
+    let Ok(Seen::Head(Some(head))) = key_verify::ask(world, &credential).await else { return Ok(()) };
     if head != world.commit() {
         world.events.warn(format!("{} moved to {} during the run: that is what the cluster goes to", tree.revision, head.short()), None);
         world.note_commit(head);
