@@ -45,7 +45,6 @@ impl Arguments {
             forge_api: self.forge_api.clone(),
             login: super::access::Login::default(),
             accept_rename: false,
-            explain: false,
             wait: false,
             explain: false,
             kill_at: None,

@@ -3,7 +3,6 @@
 use clap::Arg;
 
 use super::{init, recover};
-use crate::domain::WebhookUrl;
 
 /// What `plan` takes: what the planned verb takes, so that the one becomes the other by another word, and a little more.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,9 +25,6 @@ pub struct Arguments {
     /// Exit with 11 if there is something to do
     #[arg(long, help_heading = "Plan")]
     pub exit_code: bool,
-    /// Where the forge is to tell Argo CD of pushes; by default that in gitops.yaml
-    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_WEBHOOK", value_parser = clap::value_parser!(WebhookUrl), conflicts_with = "recover", help_heading = "Forge")]
-    pub webhook: Option<WebhookUrl>,
     /// What the run would be given.
     #[command(flatten)]
     pub run: recover::Arguments,
@@ -37,7 +33,7 @@ pub struct Arguments {
 impl Arguments {
     /// What `init` would be given.
     pub fn as_init(&self) -> init::Arguments {
-        init::Arguments { cluster: Some(self.run.cluster.clone()), webhook: self.webhook.clone(), run: self.run.run.clone() }
+        init::Arguments { cluster: Some(self.run.cluster.clone()), run: self.run.run.clone() }
     }
 }
 

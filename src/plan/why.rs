@@ -55,11 +55,6 @@ impl StepId {
                 "From the root app-of-apps Argo CD makes everything else. It is the last thing that is sent, once the key, the host keys \
                  and the projects are there."
             }
-            Self::Webhook => {
-                "Argo CD looks at the repository every few minutes. Told of a push by the forge, with a secret that only both know, it \
-                 looks at once. It has to listen before it is told."
-            }
-            Self::WebhookRemove => "Nobody listens any more, so the forge need not tell.",
             Self::Converge => {
                 "Argo CD works on its own from here. The run waits until all of it is Synced and Healthy at the commit, and asks again \
                  where Argo CD has given up."

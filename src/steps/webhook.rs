@@ -10,7 +10,6 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::preview::NOT_TRIED;
 use super::secret_create::field;
 use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
