@@ -13,8 +13,14 @@ use regex::Regex;
 const PROGRAM: &str = "gitops-bootstrap";
 
 /// What stands for a value in the documentation, and one that parses.
-const PLACEHOLDERS: [(&str, &str); 5] =
-    [("CLUSTER", "staging"), ("VERB", "init"), ("ID", "1"), ("STEP", "install"), ("COMMIT", "0123456789012345678901234567890123456789")];
+const PLACEHOLDERS: [(&str, &str); 6] = [
+    ("CLUSTER", "staging"),
+    ("VERB", "init"),
+    ("ID", "1"),
+    ("Iv23li", "Iv23li0123456789abcd"),
+    ("STEP", "install"),
+    ("COMMIT", "0123456789012345678901234567890123456789"),
+];
 
 /// A page, by its path and its text.
 type Page = (PathBuf, String);
@@ -58,7 +64,7 @@ fn spans(prose: &str) -> Vec<String> {
 /// The commands of this program in a line of a shell, each without the program's name.
 fn commands(line: &str) -> Vec<String> {
     let line = line.split(" #").next().unwrap_or_default().replace("cargo run --locked -- ", "gitops-bootstrap ");
-    let pieces = Regex::new(r"&&|\||;|<\(|\)").unwrap();
+    let pieces = Regex::new(r"&&|\||;|<\(|\)| >>? ").unwrap();
     let commands = pieces.split(&line).filter_map(|piece| {
         let piece = piece.trim().trim_start_matches("- run: ").trim_start_matches("run: ");
         piece.strip_prefix(PROGRAM).filter(|rest| rest.is_empty() || rest.starts_with(' ')).map(str::to_owned)
