@@ -4,6 +4,7 @@ pub mod applications;
 pub mod apply;
 pub mod census;
 pub mod converge;
+pub mod credential;
 pub mod definitions;
 mod deletion;
 pub mod failures;

@@ -14,7 +14,7 @@ use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::ports::AppTokens;
 use crate::sandbox::State;
-use crate::steps::world::{Access, WantedApp};
+use crate::steps::credential::{Access, WantedApp};
 
 /// The variable with the private key of the GitHub App.
 const KEY_VARIABLE: &str = "GITOPS_BOOTSTRAP_GITHUB_APP_PRIVATE_KEY";

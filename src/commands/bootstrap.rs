@@ -24,9 +24,9 @@ use crate::ports::{AppTokens, Forge, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
+use crate::steps::credential::{Access, Credential};
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
 use crate::steps::key_verify::by_stored_key;
-use crate::steps::world::{Access, Credential};
 
 /// The first event of a run.
 pub(super) fn started(verb: &'static str, cluster: Option<String>) -> Event {

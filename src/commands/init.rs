@@ -32,7 +32,8 @@ use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
-use crate::steps::world::{Access, Wanted, interrupted};
+use crate::steps::credential::Access;
+use crate::steps::world::{Wanted, interrupted};
 
 /// Runs `init`.
 pub async fn run(mut arguments: Arguments, context: &Context) -> Result<()> {

@@ -17,8 +17,9 @@ use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::plan::StepId;
 use crate::report::Ending;
+use crate::steps::credential::Credential;
 use crate::steps::secret_create::{SecretCreate, app_secret_name, secret_name};
-use crate::steps::world::{Credential, Registered, interrupted};
+use crate::steps::world::{Registered, interrupted};
 use crate::steps::{Step as _, World};
 
 /// Runs `rotate-key`.

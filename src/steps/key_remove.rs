@@ -1,9 +1,10 @@
 //! `key-remove`: our deploy key, gone from the forge, before the Secret that tells which one it is. The key in waiting of a rotation that was not
 //! finished goes too.
 
+use super::credential::Credential;
 use super::old_key::{describe, is_another_clusters, public_halves};
 use super::secret_create::{self, credential};
-use super::world::{Credential, Registered};
+use super::world::Registered;
 use super::{Step, World, next_key};
 use crate::domain::PublicKey;
 use crate::error::{Failure, Result};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use super::credential::Credential;
 use super::secret_create::SecretCreate;
-use super::world::Credential;
 use super::{Step, World};
 use crate::domain::Commit;
 use crate::error::{Failure, Kind, Result};

@@ -6,8 +6,8 @@
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::credential::Credential;
 use super::secret_create::{self, Found, credential, field, key_title};
-use super::world::Credential;
 use super::{Step, World, fetch};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef, PublicKey, RepositoryUrl};

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
+use super::credential::Credential;
 use super::secret_create::{self, Found, key_title};
-use super::world::{Credential, Registered};
+use super::world::Registered;
 use super::{Step, World};
 use crate::domain::PublicKey;
 use crate::error::{Failure, Kind, Result};

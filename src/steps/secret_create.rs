@@ -9,8 +9,8 @@ use base64::Engine as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
+use super::credential::{Access, Credential};
 use super::preview::NOT_TRIED;
-use super::world::{Access, Credential};
 use super::{Step, World};
 use crate::domain::repository_url::Transport;
 use crate::domain::tree::ARGOCD_NAMESPACE;

@@ -3,8 +3,8 @@
 
 use secrecy::ExposeSecret as _;
 
+use super::credential::Credential;
 use super::secret_create::{self, Found};
-use super::world::Credential;
 use super::{Step, World};
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, PublicKey};

@@ -9,8 +9,9 @@ use gitops_bootstrap::engine;
 use gitops_bootstrap::error::{Failure, Kind, Result};
 use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::steps::World;
+use gitops_bootstrap::steps::credential::{Access, WantedApp};
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
-use gitops_bootstrap::steps::world::{Access, Recovering, WantedApp};
+use gitops_bootstrap::steps::world::Recovering;
 
 use super::init::run_as;
 use super::memory::{MemoryApps, Outside};

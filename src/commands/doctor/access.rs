@@ -19,9 +19,10 @@ use crate::plan::packing::drift;
 use crate::ports::Cluster;
 use crate::ports::forge::DeployKey;
 use crate::preflight::Fleet;
+use crate::steps::credential::Credential;
 use crate::steps::faults::Faults;
 use crate::steps::secret_create::SecretCreate;
-use crate::steps::world::{Credential, Wanted};
+use crate::steps::world::Wanted;
 use crate::steps::{Step as _, World};
 
 /// Looks at the deploy key of a cluster that answers.

@@ -21,7 +21,7 @@ use crate::plan::diagnosis::State;
 use crate::plan::tree::ApplicationTree;
 use crate::report::{self, Access, Circumstances, Key, Shown, Summary};
 use crate::steps::World;
-use crate::steps::world::Credential;
+use crate::steps::credential::Credential;
 
 /// Tells what the run has come to.
 pub(super) async fn report(

@@ -25,8 +25,9 @@ use crate::plan::recovery::{Loss, LossKind, StaleKey};
 use crate::ports::{Cluster, KeyMaker, Worktree};
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
+use crate::steps::credential::Access;
 use crate::steps::key_verify::by_stored_key;
-use crate::steps::world::{Access, Recovering, Wanted};
+use crate::steps::world::{Recovering, Wanted};
 
 /// What the checks have brought.
 pub(super) struct Checked {

@@ -14,7 +14,7 @@ use crate::event::Outcome;
 use crate::plan::recovery::{ApplicationEvidence, End, FORMAT, KeyEvidence, LossKind, Phase, Recovery, StaleKey, Target};
 use crate::report::recovery as writers;
 use crate::steps::World;
-use crate::steps::world::Credential;
+use crate::steps::credential::Credential;
 
 /// What the run came to.
 pub(super) async fn gather(checked: &Checked, steps: &[StepReport], failure: Option<Failure>, began: Instant) -> Recovery {
