@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::cluster::{SYNC, public_half};
 use crate::support::forge::deploy_keys;
 use crate::support::logs::Mark;
-use crate::support::{Cli, Fleet, TestSandbox, assert_words, eventually};
+use crate::support::{Cli, Fleet, TestSandbox, assert_ending, assert_words, eventually};
 
 /// Where the run is killed, one run after the other; each goes on from what the one before has left.
 const POINTS: [&str; 9] = [
@@ -40,7 +40,8 @@ fn argo_cd_is_taken_out_and_put_back_and_no_pod_is_restarted() {
     everything_of_argo_cd_goes_and_the_rest_is_proven_to_stay(&sandbox, &fleet, &pods);
     a_second_run_has_nothing_to_do(&sandbox, &fleet);
 
-    sandbox.cli(&["init", "staging", "--sandbox"]).in_folder(fleet.folder()).run().exits(0);
+    let ran = sandbox.cli(&["init", "staging", "--sandbox"]).in_folder(fleet.folder()).run().exits(0);
+    assert_ending("init", &ran);
     assert_taken_back(&sandbox);
     assert_eq!(self::pods(&sandbox), pods, "no pod was restarted");
 

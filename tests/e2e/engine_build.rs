@@ -19,6 +19,8 @@ impl Machine {
     fn new() -> Self {
         let machine = Self { home: Home::new() };
         fs::create_dir(machine.programs()).unwrap();
+        // For a sandbox of which there is nothing no engine is needed.
+        fs::create_dir_all(machine.home.path().join(".local/state/gitops-bootstrap/sandboxes/trial")).unwrap();
         for program in ["git", "ssh"] {
             machine.program(program, "exit 1");
         }

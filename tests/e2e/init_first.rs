@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use crate::support::TestSandbox;
 use crate::support::forge::deploy_keys;
 use crate::support::logs::{ForgeRequest, Mark};
+use crate::support::{TestSandbox, assert_ending};
 
 #[test]
 fn one_command_takes_an_empty_folder_to_a_healthy_tree_and_a_second_run_changes_nothing() {
@@ -28,6 +28,7 @@ fn one_command_takes_an_empty_folder_to_a_healthy_tree_and_a_second_run_changes_
     let (key, versions) = (sandbox.private_key(), sandbox.versions());
     let mark = Mark::now(&sandbox.state);
     let again = init.run().exits(0);
+    assert_ending("init_again", &again);
     mark.assert_unchanged(&sandbox.state);
     let asked = mark.requests(&sandbox.state);
     assert!(asked.iter().any(ForgeRequest::is_rest) && asked.iter().any(|request| request.kind == "git-ssh"), "{again}{asked:?}");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::support::forge::deploy_keys;
-use crate::support::{Fleet, TestSandbox};
+use crate::support::{Fleet, TestSandbox, assert_ending};
 
 /// Where the run is killed, one run after the other; each goes on from what the one before has left.
 const POINTS: [&str; 10] = [
@@ -43,7 +43,8 @@ fn killed_at_any_point_one_more_run_ends_as_git_has_it() {
             sandbox.kubectl(&["delete", "lease", "gitops-bootstrap", "--namespace", "argocd"]);
         }
     }
-    recover(&["--prune-stale-key", &old[0]["id"].to_string()]).run().exits(0);
+    let ran = recover(&["--prune-stale-key", &old[0]["id"].to_string()]).run().exits(0);
+    assert_ending("recover", &ran);
     sandbox.assert_converged();
     assert_eq!(specs(&sandbox), before, "every Application is as it was bootstrapped");
     assert_eq!(sandbox.get(&["configmap", "gitops-bootstrap", "--namespace", "argocd"])["data"]["recovery"], "complete");
