@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::application::matches_pattern;
 use super::loopback::is_loopback;
 
 /// How a repository is reached.
@@ -125,6 +126,17 @@ impl RepositoryUrl {
         text == self.written || text.parse::<Self>().is_ok_and(|url| url.is_same_repository(self))
     }
 
+    /// Whether `pattern`, of the `sourceRepos` of an AppProject, covers this address (`IsSourcePermitted` in Argo CD's app_project_types.go). Argo CD's `*`
+    /// stops at a `/`, this one does not: of two patterns that nearly match, one may count that Argo CD would not take.
+    pub fn is_covered_by(&self, pattern: &str) -> bool {
+        if pattern.parse::<Self>().is_ok_and(|url| url.normalised() == self.normalised()) {
+            return true;
+        }
+        let pattern = pattern.to_lowercase();
+        let pattern = if pattern.contains("://") || pattern == "*" { pattern } else { format!("ssh://{}", pattern.replacen(':', "/", 1)) };
+        pattern.contains('*') && matches_pattern(pattern.trim_end_matches(".git"), &self.normalised())
+    }
+
     /// Whether both name the same repository on the same host, whatever the transport.
     pub fn is_same_repository(&self, other: &Self) -> bool {
         self.host.eq_ignore_ascii_case(&other.host) && self.path.eq_ignore_ascii_case(&other.path)
@@ -214,6 +226,17 @@ mod tests {
 
     fn normalised(text: &str) -> String {
         text.parse::<RepositoryUrl>().unwrap().normalised()
+    }
+
+    #[test]
+    fn a_project_permits_an_address_by_its_transport_too() {
+        let url: RepositoryUrl = "git@github.com:Acme/fleet.git".parse().unwrap();
+        for pattern in ["*", "ssh://git@github.com/acme/fleet", "git@github.com:acme/*", "ssh://*/fleet.git"] {
+            assert!(url.is_covered_by(pattern), "{pattern}");
+        }
+        for pattern in ["", "https://github.com/acme/fleet.git", "git@github.com:other/*", "https://github.com/*"] {
+            assert!(!url.is_covered_by(pattern), "{pattern}");
+        }
     }
 
     #[test]

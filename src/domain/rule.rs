@@ -36,6 +36,8 @@ pub enum Rule {
     MissingProject,
     /// An Application whose path, revision or repository cannot be there.
     MissingSource,
+    /// An Application that takes from a repository which its project does not permit.
+    SourceNotPermitted,
     /// A repository for which Argo CD has no credential.
     RepositoryWithoutCredential,
     /// A custom resource whose definition is nowhere in the tree.
@@ -96,12 +98,13 @@ struct About {
 
 impl Rule {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::SecretInClear,
         Self::InvalidManifest,
         Self::Root,
         Self::MissingProject,
         Self::MissingSource,
+        Self::SourceNotPermitted,
         Self::RepositoryWithoutCredential,
         Self::CustomResourceWithoutDefinition,
         Self::DefinitionTooLate,
@@ -136,6 +139,7 @@ impl Rule {
             Self::Root => ("root", "The tree has not exactly one root that follows this repository", Error, true),
             Self::MissingProject => ("missing-project", "An Application is of a project that no file declares", Error, true),
             Self::MissingSource => ("missing-source", "An Application takes what is not there", Error, true),
+            Self::SourceNotPermitted => ("source-not-permitted", "A project does not permit the repository of an Application", Error, true),
             Self::RepositoryWithoutCredential => {
                 ("repository-without-credential", "Argo CD has no credential for a repository", Warning, true)
             }

@@ -26,6 +26,7 @@ mod root_not_protected;
 mod secret_in_clear;
 mod secret_nobody_makes;
 mod services_write_argocd;
+mod source_not_permitted;
 mod stale_rendering;
 mod waves_do_not_wait;
 
@@ -54,6 +55,7 @@ pub(super) fn check(rule: Rule) -> Check {
         Rule::Root => Check::Cluster(root::check),
         Rule::MissingProject => Check::Cluster(missing_project::check),
         Rule::MissingSource => Check::Cluster(missing_source::check),
+        Rule::SourceNotPermitted => Check::Cluster(source_not_permitted::check),
         Rule::RepositoryWithoutCredential => Check::Cluster(repository_without_credential::check),
         Rule::CustomResourceWithoutDefinition => Check::Cluster(custom_resource_without_definition::check),
         Rule::DefinitionTooLate => Check::Cluster(definition_too_late::check),

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use super::tree::is_manifest;
 use super::yaml;
-use crate::domain::application::matches_pattern;
 use crate::domain::tree::{Rendered, Tree};
 use crate::domain::{Commit, Object, RepositoryPath, RepositoryUrl};
 use crate::ports::git::File;
@@ -102,20 +101,12 @@ fn lead(document: &mut Value, fleet: &RepositoryUrl, server: &RepositoryUrl) -> 
 fn permit(project: &mut Value, fleet: &RepositoryUrl, server: &RepositoryUrl) -> bool {
     let Some(permitted) = project.pointer_mut("/spec/sourceRepos").and_then(Value::as_array_mut) else { return false };
     let everything = permitted.iter().any(|entry| entry == "*");
-    let fleet_is = |entry: &Value| entry.as_str().is_some_and(|entry| fleet.is_named_by(entry) || covers(entry, fleet));
+    let fleet_is = |entry: &Value| entry.as_str().is_some_and(|entry| fleet.is_named_by(entry) || fleet.is_covered_by(entry));
     if everything || !permitted.iter().any(fleet_is) {
         return false;
     }
     permitted.push(server.as_str().into());
     true
-}
-
-/// Whether a pattern of `sourceRepos` covers the repository. Argo CD's `*` stops at a `/`, this one does not: of two patterns that nearly match, one may
-/// count that Argo CD would not take.
-fn covers(pattern: &str, fleet: &RepositoryUrl) -> bool {
-    let pattern = pattern.to_lowercase();
-    let pattern = if pattern.contains("://") { pattern } else { format!("ssh://{}", pattern.replacen(':', "/", 1)) };
-    pattern.contains('*') && matches_pattern(pattern.trim_end_matches(".git"), &fleet.normalised())
 }
 
 /// Replaces addresses in all texts of a value, or only in those under a key `repoURL`. Whether there were any.

@@ -75,7 +75,7 @@ impl Fleet {
             self.write(
                 &format!("{top}/argocd/argocd/AppProject.{name}.yaml"),
                 format!(
-                    "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata:\n  name: {name}\n  namespace: argocd\nspec:\n  sourceRepos:\n  - {REPOSITORY}\n  destinations:\n  - server: https://kubernetes.default.svc\n    namespace: \"{destinations}\"\n"
+                    "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata:\n  name: {name}\n  namespace: argocd\nspec:\n  sourceRepos:\n  - {REPOSITORY}\n  - git@github.com:acme/private.git\n  destinations:\n  - server: https://kubernetes.default.svc\n    namespace: \"{destinations}\"\n"
                 ),
             );
         }
@@ -239,6 +239,16 @@ pub(crate) const FAULTS: [Fault; Rule::ALL.len()] = [
         file: "rendered/staging/argocd/services/Application.lost.yaml",
         at: "path: rendered/staging/services/nowhere",
         commit: |fleet| fleet.service("lost", "path: rendered/staging/services/lost", "path: rendered/staging/services/nowhere"),
+    },
+    Fault {
+        rule: Rule::SourceNotPermitted,
+        file: "rendered/staging/argocd/services/Application.misplaced.yaml",
+        at: "repoURL: git@github.com:acme/fleet.git",
+        commit: |fleet| {
+            let text = "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {name: narrow, namespace: argocd}\nspec:\n  sourceRepos: [\"https://github.com/acme/fleet.git\"]\n";
+            fleet.write("rendered/staging/argocd/argocd/AppProject.narrow.yaml", text);
+            fleet.service("misplaced", "project: services", "project: narrow");
+        },
     },
     Fault {
         rule: Rule::RepositoryWithoutCredential,

@@ -270,7 +270,12 @@ fn what_only_looks_like_a_fault_is_none() {
         fleet.definition(&format!("{definitions}/{plural}.yaml"), group, kind, plural);
     }
     fleet.replace(&format!("{definitions}/sealedsecrets.yaml"), "name: v1,", "name: v1alpha1,");
-    // A chart from elsewhere at one version, a repository with a credential, and one that anybody may read.
+    // A chart from elsewhere at one version, a repository with a credential, and one that anybody may read; the project permits them.
+    fleet.replace(
+        "rendered/staging/argocd/argocd/AppProject.services.yaml",
+        "  - git@github.com:acme/private.git",
+        "  - ssh://git@github.com/Acme/*\n  - https://charts.example.com/\n  - https://github.com/acme/*",
+    );
     let elsewhere = [
         (
             "chart",
