@@ -28,7 +28,7 @@ use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// Takes an empty Kubernetes cluster to a healthy Argo CD app-of-apps, and brings a lost one back from Git.
 #[derive(Debug, Parser)]
-#[command(name = "gitops-bootstrap", version, propagate_version = true, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "gitops-bootstrap", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Examples:
   See it work on this machine, without a cluster or a forge:
     gitops-bootstrap init --sandbox

@@ -9,7 +9,7 @@ use gitops_bootstrap::cli::{self, Cli, Global};
 use gitops_bootstrap::commands::{self, Context};
 use gitops_bootstrap::error::{Failure, Kind};
 use gitops_bootstrap::event::{Event, Events};
-use gitops_bootstrap::report::{self, Circumstances, Style, Terminal};
+use gitops_bootstrap::report::{self, Circumstances, Form, Style, Terminal};
 use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +29,9 @@ fn main() -> ExitCode {
     report::trace(cli.global.verbose);
     let events = Events::boxed(report::reporter(&style));
     let terminal = Terminal::note();
+    if style.form == Form::Bars {
+        terminal.hide_control_characters();
+    }
     match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let status = runtime.block_on(run(cli, environment, events, style, terminal.clone()));

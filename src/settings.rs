@@ -43,11 +43,17 @@ impl Environment {
 
     /// The command line as it can be typed again.
     pub fn command_line(&self) -> String {
-        let plain =
-            |text: &str| !text.is_empty() && text.chars().all(|character| character.is_alphanumeric() || "-_./:=@,+".contains(character));
-        let quoted = |text: &String| if plain(text) { text.clone() } else { format!("'{}'", text.replace('\'', "'\\''")) };
-        let arguments = self.arguments.iter().skip(1).map(quoted);
-        std::iter::once("gitops-bootstrap".to_owned()).chain(arguments).collect::<Vec<_>>().join(" ")
+        typed(self.arguments.iter().skip(1))
+    }
+
+    /// The same with another verb, and without the flags that only the one that was typed has.
+    pub fn command_line_as(&self, verb: &str, other: &str, without: &[&str]) -> String {
+        let mut arguments: Vec<String> =
+            self.arguments.iter().skip(1).filter(|argument| !without.contains(&argument.as_str())).cloned().collect();
+        if let Some(argument) = arguments.iter_mut().find(|argument| *argument == verb) {
+            other.clone_into(argument);
+        }
+        typed(arguments.iter())
     }
 
     /// A variable that is set and not empty.
@@ -76,6 +82,14 @@ impl Environment {
         let base = self.variable("XDG_STATE_HOME").and_then(absolute).or_else(|| Some(self.home()?.join(".local/state")))?;
         Some(base.join("gitops-bootstrap"))
     }
+}
+
+/// `arguments` as they are typed after the name of this program.
+fn typed<'a>(arguments: impl Iterator<Item = &'a String>) -> String {
+    let plain =
+        |text: &str| !text.is_empty() && text.chars().all(|character| character.is_alphanumeric() || "-_./:=@,+".contains(character));
+    let quoted = |text: &String| if plain(text) { text.clone() } else { format!("'{}'", text.replace('\'', "'\\''")) };
+    std::iter::once("gitops-bootstrap".to_owned()).chain(arguments.map(quoted)).collect::<Vec<_>>().join(" ")
 }
 
 /// The command line without the variables that are set to nothing: scripts and CI systems mean by it that they are not set.
@@ -143,6 +157,17 @@ mod tests {
         let command = without_empty_variables(command, &environment);
         let left = command.find_subcommand("b").unwrap().get_arguments().filter_map(Arg::get_env);
         assert_eq!(left.collect::<Vec<_>>(), ["FULL"]);
+    }
+
+    #[test]
+    fn the_command_line_can_be_typed_again_also_with_another_verb() {
+        let arguments = ["target/debug/gitops-bootstrap", "-C", "my fleet", "plan", "plan", "--recover", "--identity", "key", "--exit-code"];
+        let environment = Environment { arguments: arguments.map(str::to_owned).to_vec(), ..Environment::default() };
+        assert_eq!(environment.command_line(), "gitops-bootstrap -C 'my fleet' plan plan --recover --identity key --exit-code");
+        assert_eq!(
+            environment.command_line_as("plan", "recover", &["--recover", "--exit-code"]),
+            "gitops-bootstrap -C 'my fleet' recover plan --identity key"
+        );
     }
 
     #[test]

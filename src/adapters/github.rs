@@ -342,8 +342,7 @@ impl Forge for GitHub {
                 }
                 // What is missing is the organisation, or the right to see it.
                 Ok(answer) if answer.status == StatusCode::NOT_FOUND => {
-                    let message = format!("`{}` is no organisation in which its owner may create repositories", self.owner);
-                    return Err(ForgeError::Forbidden { forge: self.exchange.web_host.clone(), message, needed: None });
+                    return Err(ForgeError::NoOwner { forge: self.exchange.web_host.clone(), owner: self.owner.clone() });
                 }
                 Ok(answer) => return Err(self.refusal(&answer).await),
                 Err(Failed::Lost(message)) => message,

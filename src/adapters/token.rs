@@ -39,6 +39,13 @@ pub struct Token {
     pub origin: String,
 }
 
+/// What to do where none is found, for people: the variable, or the login of `gh`.
+pub fn where_to_put(host: &str) -> String {
+    let variable = variables(host).first().copied().unwrap_or_default();
+    let login = if host == "github.com" { String::new() } else { format!(" --hostname {host}") };
+    format!("set {variable}, or log in with `gh auth login{login}`")
+}
+
 /// Finds the token for a forge; none if there is none, and the person cannot be asked or gave none.
 ///
 /// A file comes first, then `GITHUB_TOKEN`, then `GH_TOKEN` (for hosts other than github.com and *.ghe.com `GH_ENTERPRISE_TOKEN` and
@@ -175,6 +182,13 @@ mod tests {
         assert_eq!(found("git.acme.test", &variables, None).await, pair("own", "from GH_ENTERPRISE_TOKEN"));
         assert_eq!(found("git.acme.test", &variables[..1], None).await, None);
         assert_eq!(found("acme.ghe.com", &variables, None).await, pair("public", "from GITHUB_TOKEN"));
+    }
+
+    #[test]
+    fn what_to_do_without_a_token_names_a_variable_that_is_read() {
+        assert_eq!(where_to_put("github.com"), "set GITHUB_TOKEN, or log in with `gh auth login`");
+        assert_eq!(where_to_put("acme.ghe.com"), "set GITHUB_TOKEN, or log in with `gh auth login --hostname acme.ghe.com`");
+        assert_eq!(where_to_put("git.acme.test"), "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname git.acme.test`");
     }
 
     #[test]

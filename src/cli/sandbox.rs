@@ -58,7 +58,7 @@ pub enum Action {
         #[command(flatten)]
         of: Of,
         /// Arguments of kubectl
-        #[arg(last = true, value_name = "ARGUMENTS")]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
         arguments: Vec<String>,
     },
     /// Print the log of a component, or the names of the components that have one

@@ -225,11 +225,7 @@ pub(super) fn without_token(flags: &Run, declaration: Option<&Declaration>, repo
     };
     Failure::usage(format!("there is no token for {host}"))
         .because("the public half of the deploy key is registered by its API")
-        .hint(if host == "github.com" {
-            "set GITHUB_TOKEN, or log in with `gh auth login`"
-        } else {
-            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
-        })
+        .hint(token::where_to_put(&host))
         .hint("or name a file with the token: `--token-file FILE`")
         .hint("or let somebody register the key by hand: `--paste-key`")
 }

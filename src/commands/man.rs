@@ -42,7 +42,10 @@ pub fn run(folder: Option<&Path>, context: &Context) -> Result<()> {
 
 /// Writes the page of a command and those of all commands below it.
 fn write(command: &Command, folder: &Path) -> io::Result<()> {
-    command.get_subcommands().filter(|below| !below.is_hide_set()).try_for_each(|below| write(below, folder))?;
+    command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+        .try_for_each(|below| write(below, folder))?;
     fs::write(folder.join(format!("{}.1", name(command))), page(command)?)
 }
 
@@ -171,7 +174,11 @@ fn files(command: &Command) -> Rows {
 /// The pages beside this one: that above it, and those below.
 fn see_also(command: &Command) -> Vec<String> {
     let page = |name: &str| format!("{name}(1)");
-    let mut pages: Vec<String> = command.get_subcommands().filter(|below| !below.is_hide_set()).map(|below| page(name(below))).collect();
+    let mut pages: Vec<String> = command
+        .get_subcommands()
+        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
+        .map(|below| page(name(below)))
+        .collect();
     let above = name(command).strip_suffix(command.get_name()).map(|above| above.trim_end_matches('-'));
     pages.extend(above.filter(|above| !above.is_empty()).map(page));
     pages.extend(["git(1)", "ssh(1)"].map(str::to_owned).into_iter().filter(|_| !command.has_subcommands()));

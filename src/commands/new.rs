@@ -1,6 +1,7 @@
 //! `new`.
 
 mod publish;
+mod questions;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,15 +10,16 @@ use sha2::{Digest as _, Sha256};
 
 use self::publish::{Publication, Published, Wishes, ask_wishes};
 use super::Context;
-use super::ask::ask;
 use super::render::{declared, render};
 use crate::adapters::{files, releases};
 use crate::cli::new::Arguments;
-use crate::domain::declaration::{ArgoCd, Flavour, Repository, branch_fault, default_branch, default_rendered, default_source};
+use crate::domain::declaration::{ArgoCd, Flavour, Repository, default_branch, default_rendered, default_source};
+use crate::domain::repository_url::Transport;
 use crate::domain::{ClusterName, Declaration, HostKeys, RepositoryPath, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::manifest::scaffold::{self, ARGOCD_VERSION, Choices, INSTALL_MANIFEST};
+use crate::preflight;
 use crate::sandbox::engine;
 use crate::steps::world::interrupted;
 
@@ -110,7 +112,7 @@ pub async fn scaffold(folder: &Path, choices: &Choices, existing: Existing, cont
     }
     let kept = match existing {
         Existing::Refuse if !different.is_empty() => return Err(in_the_way(&different)),
-        Existing::Ask if !different.is_empty() => ask_for_each(&different, context).await?,
+        Existing::Ask if !different.is_empty() => questions::overwriting(&different, context).await?,
         _ => Vec::new(),
     };
     let mut written = Vec::new();
@@ -203,7 +205,7 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
     let named: Option<RepositoryUrl> = named.map_err(|error| Failure::usage(format!("`--repository` is {error}")))?;
     let url = match named.or_else(|| before.map(|before| before.repository.url.clone())) {
         Some(url) => url,
-        None if asking => ask_url(context).await?,
+        None if asking => questions::url(context).await?,
         None => {
             return Err(Failure::usage("the address of the repository is missing")
                 .hint("name it: `--repository git@github.com:OWNER/NAME.git`, or GITOPS_BOOTSTRAP_REPOSITORY"));
@@ -211,20 +213,20 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
     };
     let branch = match arguments.branch.or_else(|| before.map(|before| before.repository.branch.clone())) {
         Some(branch) => branch,
-        None if asking => ask_branch(context).await?,
+        None if asking => questions::branch(context).await?,
         None => default_branch(),
     };
     let mut clusters: BTreeSet<ClusterName> = arguments.clusters.into_iter().collect();
     if clusters.is_empty() {
         clusters = match before {
             Some(before) => before.clusters.keys().cloned().collect(),
-            None if asking => ask_clusters(context).await?,
+            None if asking => questions::clusters(context).await?,
             None => parse_clusters(&CLUSTERS.join(",")).map_err(Failure::bug)?,
         };
     }
     let flavour = match arguments.flavour.map(Flavour::from).or_else(|| before.map(|before| before.argocd.flavour)) {
         Some(flavour) => flavour,
-        None if asking => ask_flavour(context).await?,
+        None if asking => questions::flavour(context).await?,
         None => Flavour::default(),
     };
     let version = arguments
@@ -235,7 +237,7 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
     if known_hosts.is_empty() {
         known_hosts = before.map(|before| before.repository.known_hosts.clone()).unwrap_or_default();
     }
-    let repository = Repository {
+    let mut repository = Repository {
         api: arguments.forge_api.or_else(|| before.and_then(|before| before.repository.api.clone())),
         github_app: None,
         oauth_client_id: None,
@@ -245,24 +247,40 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
         source: default_source(),
         rendered: default_rendered(),
     };
-    warn_of_unknown_host(&repository, context)?;
-    let (install_manifest, argocd) = install_manifest(&version, flavour, arguments.offline, folder, context).await?;
+    if lacks_host_key(&repository)? {
+        warn_of_unknown_host(&repository.url, asking, context);
+        if asking {
+            repository.known_hosts.extend(questions::host_keys(&repository.url, context).await?);
+        }
+    }
+    let (install_manifest, argocd) = match install_manifest(&version, flavour, arguments.offline, folder, context).await {
+        // What was answered so far is not lost.
+        Err(failure) if asking && failure.kind == Kind::Transient && scaffold::known_digest(&version, flavour).is_some() => {
+            let why = failure.causes.first().map(|cause| format!(": {cause}")).unwrap_or_default();
+            context.events.warn(format!("{}{why}", failure.message), Some("the engine has the same file, to the byte".to_owned()));
+            if !questions::from_engine(context).await? {
+                return Err(failure);
+            }
+            install_manifest(&version, flavour, true, folder, context).await?
+        }
+        outcome => outcome?,
+    };
     Ok(Choices { repository, clusters, argocd, install_manifest, examples: !arguments.no_examples })
 }
 
-fn warn_of_unknown_host(repository: &Repository, context: &Context) -> Result<()> {
+/// Whether a run would refuse the server of the repository, since no host key of it is pinned.
+fn lacks_host_key(repository: &Repository) -> Result<bool> {
     let pinned = HostKeys::pinned(repository.known_hosts.iter().map(String::as_str)).map_err(|error| Failure::usage(error.to_string()))?;
-    if repository.url.transport() == crate::domain::repository_url::Transport::Ssh && pinned.of(&repository.url).is_empty() {
-        let host = repository.url.known_host();
-        context.events.warn(
-            format!("no host key of {host} is pinned, so `init` will refuse to talk to it"),
-            Some(
-                "compare what `ssh-keyscan` prints with what its administrator publishes, and pass each line: `--known-host LINE`"
-                    .to_owned(),
-            ),
-        );
-    }
-    Ok(())
+    Ok(repository.url.transport() == Transport::Ssh && pinned.of(&repository.url).is_empty())
+}
+
+fn warn_of_unknown_host(url: &RepositoryUrl, asking: bool, context: &Context) {
+    let scan = preflight::scan_arguments(url);
+    let then = if asking { "give its lines here" } else { "pass each line: `--known-host LINE`" };
+    context.events.warn(
+        format!("no host key of {} is pinned, so `init` will refuse to talk to it", url.known_host()),
+        Some(format!("compare what `ssh-keyscan {scan}` prints with what its administrator publishes, and {then}")),
+    );
 }
 
 /// Everything in `rendered/<cluster>` is the rendering's; in a folder that is no fleet yet, it may be somebody's work.
@@ -283,50 +301,6 @@ fn refuse_foreign_rendered(folder: &Path, choices: &Choices) -> Result<()> {
 fn in_the_way(different: &[&RepositoryPath]) -> Failure {
     let failure = Failure::refused(format!("{} files are there already with other content; nothing was changed", different.len()));
     different.iter().fold(failure, |failure, path| failure.because(path)).hint("to overwrite them: `--overwrite`")
-}
-
-async fn ask_for_each(different: &[&RepositoryPath], context: &Context) -> Result<Vec<RepositoryPath>> {
-    let mut kept = Vec::new();
-    for path in different {
-        let path = (*path).clone();
-        let question = format!("{path} is there with other content. Overwrite it?");
-        if !ask(context, move || dialoguer::Confirm::new().with_prompt(question).default(false).interact()).await? {
-            kept.push(path);
-        }
-    }
-    Ok(kept)
-}
-
-async fn ask_url(context: &Context) -> Result<RepositoryUrl> {
-    let prompt = "Address of the repository (git@github.com:OWNER/NAME.git)";
-    let valid = |text: &String| text.parse::<RepositoryUrl>().map(drop).map_err(|error| error.to_string());
-    let text = ask(context, move || dialoguer::Input::<String>::new().with_prompt(prompt).validate_with(valid).interact_text()).await?;
-    text.parse().map_err(|error| Failure::usage(format!("{error}")))
-}
-
-async fn ask_branch(context: &Context) -> Result<String> {
-    let valid = |text: &String| branch_fault(text).map_or(Ok(()), Err);
-    let prompt = "Branch that the clusters follow";
-    ask(context, move || {
-        dialoguer::Input::<String>::new().with_prompt(prompt).default(default_branch()).validate_with(valid).interact_text()
-    })
-    .await
-}
-
-async fn ask_clusters(context: &Context) -> Result<BTreeSet<ClusterName>> {
-    let valid = |text: &String| parse_clusters(text).map(drop);
-    let prompt = "Names of the clusters";
-    let text = ask(context, move || {
-        dialoguer::Input::<String>::new().with_prompt(prompt).default(CLUSTERS.join(" ")).validate_with(valid).interact_text()
-    })
-    .await?;
-    parse_clusters(&text).map_err(Failure::usage)
-}
-
-async fn ask_flavour(context: &Context) -> Result<Flavour> {
-    let items = ["standard: one replica of each part", "high-availability: several replicas, on three nodes or more"];
-    let choice = ask(context, move || dialoguer::Select::new().with_prompt("Argo CD").items(items).default(0).interact()).await?;
-    Ok(Flavour::ALL.get(choice).copied().unwrap_or_default())
 }
 
 fn parse_clusters(text: &str) -> Result<BTreeSet<ClusterName>, String> {

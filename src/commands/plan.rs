@@ -2,7 +2,6 @@
 
 use super::bootstrap::{named_folder, started};
 use super::connect::sandbox_running;
-use super::status::flags;
 use super::{Context, init, recover, serve_clone};
 use crate::cli::Output;
 use crate::cli::plan::Arguments;
@@ -24,7 +23,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
         () = context.cancel.cancelled() => return Err(interrupted()),
     };
     context.events.send(Event::Plan { plan: Box::new(plan.clone()) });
-    let command = format!("gitops-bootstrap {} {}{}", plan.run, plan.cluster, flags(&arguments.run.run.target));
+    // With the flags of the plan, but for those that only a plan takes.
+    let command = context.environment.command_line_as("plan", plan.run, &["--recover", "--exit-code"]);
     if context.global.output == Output::Text {
         let style = report::style(&Circumstances::of(&context.global, &context.environment));
         let shown = ShownPlan { whole: context.global.verbose > 0, next: failures.is_empty().then_some(command.as_str()) };

@@ -81,7 +81,8 @@ pub async fn recover(arguments: &Arguments, context: &Context) -> Result<Recover
         true => engine::run_into(&mut steps, &serve_clone::steps(&planned), &checked.world).await,
         false => Ok(()),
     };
-    Ok(evidence::gather(&checked, &steps, result.err(), began).await)
+    let again = super::status::flags(&arguments.run.target);
+    Ok(evidence::gather(&checked, &steps, result.err(), began, &again).await)
 }
 
 async fn look(

@@ -44,7 +44,7 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     if !changes.is_empty() {
         context.events.send(Event::Fact {
             name: "next",
-            text: format!("git add {0} && git diff --staged --stat, then commit and push", declaration.repository.rendered),
+            text: "git add --all && git diff --staged --stat, then commit and push".to_owned(),
         });
     }
     let result = serde_json::json!({

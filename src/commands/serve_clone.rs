@@ -59,7 +59,7 @@ pub(super) async fn serve(
     context.events.warn(
         "the deploy key is neither registered nor proved while the clone is served".to_owned(),
         Some(format!(
-            "once the forge is back: `gitops-bootstrap recover {}` registers the key, moves the tree to the forge and removes the Git server",
+            "once the forge is back: `gitops-bootstrap init {}` registers the key, moves the tree to the forge and removes the Git server",
             world.wanted.cluster
         )),
     );

@@ -139,6 +139,14 @@ pub enum ForgeError {
     /// 422: deploy keys are forbidden by the organisation or the enterprise.
     #[error("deploy keys are disabled for {0}")]
     DeployKeysDisabled(String),
+    /// 404 on creating a repository: its owner is neither the token's nor an organisation that the token sees.
+    #[error("{forge} has no organisation `{owner}` in which the owner of the token may create repositories")]
+    NoOwner {
+        /// Where.
+        forge: String,
+        /// Who was to own the repository.
+        owner: String,
+    },
     /// 422 on creating a repository that is there.
     #[error("{0} exists already")]
     RepositoryExists(String),

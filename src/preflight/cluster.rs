@@ -115,7 +115,7 @@ pub async fn check_follows_forge(cluster: &dyn Cluster, name: &ClusterName) -> R
     let marker = cluster.get(&marker::reference()).await?;
     if marker.is_some_and(|marker| marker.text(&format!("/data/{}", marker::SERVED_COMMIT)).is_some()) {
         return Err(refused(format!("the tree of `{name}` comes from a clone that is served inside of the cluster, not from the forge"))
-            .hint(format!("move it back first, once the forge answers: gitops-bootstrap recover {name}")));
+            .hint(format!("move it back first, once the forge answers: gitops-bootstrap init {name}")));
     }
     Ok(())
 }

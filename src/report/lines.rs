@@ -9,8 +9,11 @@ use super::{Clock, failure, step};
 use crate::event::{Event, Outcome, Reporter};
 use crate::plan::StepId;
 
-/// How long the same thing is waited for in silence.
+/// How long the same thing is waited for in silence, at first.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// The longest silence: each is twice as long as the one before it, so that a long wait fills no log, and still says that it goes on.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 
 /// The shortest time between two lines of one step about what it waits for, so that a fast wait does not flood a log.
 const PACE: Duration = Duration::from_secs(1);
@@ -20,9 +23,16 @@ pub(super) struct Lines<W> {
     out: W,
     look: Look,
     clock: Clock,
-    waiting: BTreeMap<StepId, (String, Instant)>,
+    waiting: BTreeMap<StepId, Wait>,
     progress: Option<Instant>,
     work: Option<(String, Instant)>,
+}
+
+/// What a step was last said to wait for.
+struct Wait {
+    on: String,
+    said: Instant,
+    silence: Duration,
 }
 
 impl<W: Write> Lines<W> {
@@ -41,11 +51,14 @@ impl<W: Write> Lines<W> {
 
     fn wait(&mut self, step: StepId, on: &str) {
         let now = (self.clock)();
-        let due = self.waiting.get(&step).is_none_or(|(said, at)| now.duration_since(*at) >= if said == on { SILENCE } else { PACE });
-        if due {
-            self.waiting.insert(step, (on.to_owned(), now));
-            self.step(step, Paint::Plain, &format!("waiting for {on}"));
-        }
+        let silence = match self.waiting.get(&step) {
+            Some(wait) if wait.on == on && now.duration_since(wait.said) < wait.silence => return,
+            Some(wait) if wait.on == on => LONGEST_SILENCE.min(wait.silence * 2),
+            Some(wait) if now.duration_since(wait.said) < PACE => return,
+            _ => SILENCE,
+        };
+        self.waiting.insert(step, Wait { on: on.to_owned(), said: now, silence });
+        self.step(step, Paint::Plain, &format!("waiting for {on}"));
     }
 
     fn progress(&mut self, step: StepId, done: usize, total: usize, what: &str) {

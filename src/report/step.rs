@@ -85,10 +85,10 @@ pub(super) fn finished(step: StepId, outcome: Outcome, because: &str, time: &str
     over(paint, mark, step, (paint_text, &text), time, look)
 }
 
-/// The line of a step that failed or was stopped.
+/// The line of a step that failed or was stopped. Its title tells what it was to come to, so it is denied.
 pub(super) fn broken_off(step: StepId, failed: bool, title: &str, time: &str, look: Look) -> Vec<Line> {
-    let (paint, mark, word) = if failed { (Paint::Bad, look.either("✘", "x"), "failed") } else { (Paint::Caution, "!", "stopped") };
-    over(paint, mark, step, (paint, &format!("{word}: {title}")), time, look)
+    let (paint, mark) = if failed { (Paint::Bad, look.either("✘", "x")) } else { (Paint::Caution, "!") };
+    over(paint, mark, step, (paint, &format!("not done: {title}")), time, look)
 }
 
 fn over(paint: Paint, mark: &str, step: StepId, (paint_text, text): (Paint, &str), time: &str, look: Look) -> Vec<Line> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 #[cfg(unix)]
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// The state of the terminal when the process began. Cheap to clone.
 #[derive(Clone)]
@@ -18,6 +18,16 @@ impl Terminal {
         Self {
             #[cfg(unix)]
             modes: tcgetattr(std::io::stdin()).ok().map(Arc::new),
+        }
+    }
+
+    /// Has Ctrl-C leave no `^C` on the screen: bars that are drawn in place would not know that it moved the cursor, and stay behind.
+    pub fn hide_control_characters(&self) {
+        #[cfg(unix)]
+        if let Some(modes) = &self.modes {
+            let mut modes = Termios::clone(modes);
+            modes.local_modes.remove(LocalModes::ECHOCTL);
+            set(&modes);
         }
     }
 
@@ -37,7 +47,15 @@ impl Terminal {
         }
         #[cfg(unix)]
         if let Some(modes) = &self.modes {
-            let _gone = tcsetattr(std::io::stdin(), OptionalActions::Now, modes);
+            set(modes);
         }
+    }
+}
+
+/// Changes the modes of the terminal, unless another program has it: a process in the background that tries is stopped (termios(3), `SIGTTOU`).
+#[cfg(unix)]
+fn set(modes: &Termios) {
+    if tcgetpgrp(std::io::stdin()).is_ok_and(|foreground| foreground == rustix::process::getpgrp()) {
+        let _gone = tcsetattr(std::io::stdin(), OptionalActions::Now, modes);
     }
 }

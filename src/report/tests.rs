@@ -218,7 +218,7 @@ fn explained_steps_say_why_in_the_plan_and_when_they_run() {
 }
 
 #[test]
-fn a_wait_is_repeated_only_when_it_changes_or_after_ten_seconds() {
+fn a_wait_is_repeated_only_when_it_changes_or_after_a_silence_that_grows_to_a_minute() {
     let (kept, watch) = (Kept::default(), Watch::new());
     let mut lines = lines::Lines::new(kept.clone(), PLAIN, watch.clock());
     for on in ["a", "a", "b", "b", "a"] {
@@ -230,6 +230,18 @@ fn a_wait_is_repeated_only_when_it_changes_or_after_ten_seconds() {
     lines.on(&Event::Waiting { step: StepId::Rollout, on: "too fast".to_owned() });
     let waits: Vec<String> = kept.text().lines().map(|line| line.trim_start_matches("rollout: waiting for ").to_owned()).collect();
     assert_eq!(waits, ["a", "b", "a", "a"]);
+
+    let (kept, watch) = (Kept::default(), Watch::new());
+    let mut lines = lines::Lines::new(kept.clone(), PLAIN, watch.clock());
+    let mut said = Vec::new();
+    for second in 0..=240 {
+        lines.on(&Event::Waiting { step: StepId::Rollout, on: "the same".to_owned() });
+        if kept.text().lines().count() > said.len() {
+            said.push(second);
+        }
+        watch.forward(1);
+    }
+    assert_eq!(said, [0, 10, 30, 70, 130, 190]);
 }
 
 #[test]

@@ -36,22 +36,24 @@ pub(super) async fn delete(world: &World, step: StepId, objects: Vec<(ObjectRef,
     stream::iter(deletions.collect::<Vec<_>>()).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
     let mut kinds: BTreeSet<&Resource> = objects.iter().map(|(object, _)| &object.resource).collect();
     while let Some(kind) = kinds.pop_first() {
-        let uids = objects.iter().filter(|(object, _)| object.resource == *kind).map(|(_, uid)| uid.as_str()).collect();
-        until_gone(world, step, kind, uids).await?;
+        let of_kind: Vec<_> = objects.iter().filter(|(object, _)| object.resource == *kind).collect();
+        until_gone(world, step, kind, &of_kind).await?;
     }
     Ok(())
 }
 
-/// Waits until no object of a kind has one of these UIDs. Nothing is done to finalizers that hold one: they are named.
-async fn until_gone(world: &World, step: StepId, kind: &Resource, uids: BTreeSet<&str>) -> Result<()> {
+/// Waits until these objects of a kind are gone, each known by its UID. Nothing is done to finalizers that hold one: they are named.
+async fn until_gone(world: &World, step: StepId, kind: &Resource, objects: &[&(ObjectRef, String)]) -> Result<()> {
     if world.cluster.served(kind).await?.is_none() {
         return Ok(());
     }
     let mut changes = world.cluster.watch(kind, None);
     let mut left: Vec<Object> = Vec::new();
+    let uids: BTreeSet<&str> = objects.iter().map(|(_, uid)| uid.as_str()).collect();
     let is_one = |object: &Object| object.uid().is_some_and(|uid| uids.contains(uid));
+    let mut named: Vec<ObjectRef> = objects.iter().map(|(object, _)| object.clone()).collect();
     loop {
-        let for_what = || describe(kind, &left);
+        let for_what = || describe(&named);
         world.waiting(step, for_what());
         let change = world.wait(changes.next(), for_what).await.map_err(|failure| blame(failure, &left))?;
         match change {
@@ -71,19 +73,15 @@ async fn until_gone(world: &World, step: StepId, kind: &Resource, uids: BTreeSet
         if left.is_empty() {
             return Ok(());
         }
+        named = left.iter().map(Object::reference).collect();
     }
 }
 
-fn describe(kind: &Resource, left: &[Object]) -> String {
+fn describe(left: &[ObjectRef]) -> String {
     const FEW: usize = 3;
-    match left {
-        [] => format!("{} to be gone", kind.kind),
-        left => {
-            let names: Vec<String> = left.iter().take(FEW).map(|object| object.reference().to_string()).collect();
-            let more = if left.len() > FEW { format!(" and {} more", left.len() - FEW) } else { String::new() };
-            format!("{}{more} to be gone", names.join(", "))
-        }
-    }
+    let names: Vec<String> = left.iter().take(FEW).map(ToString::to_string).collect();
+    let more = if left.len() > FEW { format!(" and {} more", left.len() - FEW) } else { String::new() };
+    format!("{}{more} to be gone", names.join(", "))
 }
 
 fn blame(failure: Failure, left: &[Object]) -> Failure {

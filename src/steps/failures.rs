@@ -34,9 +34,8 @@ impl From<ClusterError> for Failure {
             }
             ClusterError::Untrusted { .. } => Self::new(Kind::Unverified, message)
                 .hint("check the address and `certificate-authority-data` in the kubeconfig, and this machine's clock; nothing was sent"),
-            ClusterError::Kubeconfig(_) => {
-                Self::usage(message).hint("name them: `--kubeconfig FILE` or KUBECONFIG, `--context NAME` or GITOPS_BOOTSTRAP_CONTEXT")
-            }
+            ClusterError::Kubeconfig(_) => Self::usage(message)
+                .hint("say which is meant: `--kubeconfig FILE` or KUBECONFIG, `--context NAME` or GITOPS_BOOTSTRAP_CONTEXT"),
             ClusterError::Transient { retry_after, .. } => {
                 let failure = Self::new(Kind::Transient, message);
                 match retry_after {
@@ -57,7 +56,7 @@ impl From<ForgeError> for Failure {
         let message = error.to_string();
         match error {
             ForgeError::Unauthorized { .. } => {
-                Self::new(Kind::Denied, message).hint("make a new token and put it into `GITHUB_TOKEN`; it was tried once")
+                Self::new(Kind::Denied, message).hint("make a new token, and give it as this one was given; it was tried once")
             }
             ForgeError::Forbidden { needed, .. } => {
                 let failure = Self::new(Kind::Denied, message);
@@ -91,6 +90,9 @@ impl From<ForgeError> for Failure {
                     "look at the App in the settings of its owner: its number, its private keys, and on which repositories it is installed",
                 )
                 .hint("it needs the repository permission `Contents: read`, and the repository among those that it is installed on"),
+            ForgeError::NoOwner { .. } => Self::new(Kind::Denied, message)
+                .hint("the address names the owner: your own login, or an organisation that you are a member of")
+                .hint("a fine-grained token is for one owner only: make it for that organisation"),
             ForgeError::RepositoryExists(_) => Self::new(Kind::Conflict, message),
             ForgeError::Invalid { .. } => Self::bug(message),
             ForgeError::RateLimited { until, .. } => {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::adapters::git::publish::{Access, Author, NewRepository, person};
@@ -53,6 +54,7 @@ pub(super) struct Publication<'a> {
     wishes: Wishes,
     repository: &'a Repository,
     folder: &'a Path,
+    token: Option<SecretString>,
     forge: Option<Arc<dyn Forge>>,
     /// The commit of the branch at the remote; none if it is not there.
     remote_head: Option<Commit>,
@@ -81,8 +83,9 @@ impl<'a> Publication<'a> {
         token_file: Option<&Path>,
         context: &'a Context,
     ) -> Result<Self> {
-        let forge = if wishes.create { Some(forge(repository, token_file, context).await?) } else { None };
-        let mut publication = Self { wishes, repository, folder, forge, remote_head: None, context };
+        let token = if wishes.create { Some(find_token(repository, token_file, context).await?) } else { None };
+        let forge = token.as_ref().map(|token| connect(repository, token)).transpose()?;
+        let mut publication = Self { wishes, repository, folder, token, forge, remote_head: None, context };
         if publication.wishes.push {
             publication.check_clone().await?;
             let facts = publication.facts_at_forge().await?;
@@ -96,7 +99,9 @@ impl<'a> Publication<'a> {
     pub(super) async fn carry_out(self) -> Result<Published> {
         let mut published = Published::default();
         let commit = if self.wishes.push { Some(self.commit().await?) } else { None };
-        if let Some(forge) = &self.forge {
+        if let Some(token) = &self.token {
+            // What was written meanwhile may have taken long, and is not the forge's time: the engine that renders may have been built for it.
+            let forge = connect(self.repository, token)?;
             published.created = match forge.create_repository().await {
                 Ok(_) => true,
                 Err(ForgeError::RepositoryExists(_)) => false,
@@ -255,8 +260,8 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// The forge's API with the token that was found.
-async fn forge(repository: &Repository, token_file: Option<&Path>, context: &Context) -> Result<Arc<dyn Forge>> {
+/// The token for the forge's API, from where it was found.
+async fn find_token(repository: &Repository, token_file: Option<&Path>, context: &Context) -> Result<SecretString> {
     let api = repository.api.as_deref();
     let host = GitHub::host(&repository.url, api)?;
     let sources = TokenSources {
@@ -267,19 +272,19 @@ async fn forge(repository: &Repository, token_file: Option<&Path>, context: &Con
         events: &context.events,
     };
     let Some(token) = token::find(sources).await? else {
-        let login = if host == "github.com" {
-            "set GITHUB_TOKEN, or log in with `gh auth login`"
-        } else {
-            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
-        };
         return Err(Failure::usage(format!("there is no token for {host}"))
             .because("the repository is created by its API; nothing was written")
-            .hint(login)
+            .hint(token::where_to_put(&host))
             .hint("or name a file with the token: `--token-file FILE`")
             .hint("or create the repository by hand, and leave `--create-repository` out"));
     };
     context.events.send(Event::Fact { name: "token", text: token.origin });
+    Ok(token.secret)
+}
+
+/// The forge's API, which has from now on as long as it may take.
+fn connect(repository: &Repository, token: &SecretString) -> Result<Arc<dyn Forge>> {
     let deadline = Instant::now() + PATIENCE;
-    let options = GitHubOptions { repository: repository.url.clone(), api: repository.api.clone(), token: token.secret, deadline };
+    let options = GitHubOptions { repository: repository.url.clone(), api: repository.api.clone(), token: token.clone(), deadline };
     Ok(Arc::new(GitHub::connect(options)?))
 }

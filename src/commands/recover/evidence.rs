@@ -16,8 +16,8 @@ use crate::report::recovery as writers;
 use crate::steps::World;
 use crate::steps::credential::Credential;
 
-/// What the run came to.
-pub(super) async fn gather(checked: &Checked, steps: &[StepReport], failure: Option<Failure>, began: Instant) -> Recovery {
+/// What the run came to. `again` are the flags that name the cluster in the next commands.
+pub(super) async fn gather(checked: &Checked, steps: &[StepReport], failure: Option<Failure>, began: Instant, again: &str) -> Recovery {
     let world = &checked.world;
     let (wanted, facts) = (&world.wanted, &world.wanted.facts);
     let applications = came_up(world, began).await;
@@ -46,7 +46,7 @@ pub(super) async fn gather(checked: &Checked, steps: &[StepReport], failure: Opt
         },
         old_identity: old_identity(checked),
         key: key(world),
-        needs_person: needs_person(checked, &stale_keys),
+        needs_person: needs_person(checked, &stale_keys, again),
         stale_keys,
         restored: wanted.bundle.iter().flat_map(|bundle| &bundle.entries).map(|entry| entry.object.reference().to_string()).collect(),
         phases: steps.iter().map(phase).collect(),
@@ -59,11 +59,13 @@ pub(super) async fn gather(checked: &Checked, steps: &[StepReport], failure: Opt
 
 /// Writes the evidence into `folder`; returns the files.
 pub(super) fn write(recovery: &Recovery, folder: &Path) -> Result<Vec<PathBuf>> {
+    // Without a `.` in between, as it is shown.
+    let folder: PathBuf = folder.components().collect();
     let mut written = Vec::new();
     for (extension, text) in [("md", writers::markdown(recovery)), ("json", writers::json(recovery))] {
         let name = format!("recovery-{}.{extension}", recovery.cluster);
         let path: RepositoryPath = name.parse().map_err(|_| Failure::bug("a cluster's name is no file name"))?;
-        files::write_file(folder, &path, text.as_bytes())?;
+        files::write_file(&folder, &path, text.as_bytes())?;
         written.push(folder.join(name));
     }
     Ok(written)
@@ -134,7 +136,7 @@ fn old_identity(checked: &Checked) -> Option<String> {
 }
 
 /// What is left for a person, in sentences.
-fn needs_person(checked: &Checked, stale_keys: &[StaleKey]) -> Vec<String> {
+fn needs_person(checked: &Checked, stale_keys: &[StaleKey], again: &str) -> Vec<String> {
     let wanted = &checked.world.wanted;
     let (cluster, identity) = (&wanted.cluster, &wanted.facts.identity);
     let mut needed = Vec::new();
@@ -147,12 +149,12 @@ fn needs_person(checked: &Checked, stale_keys: &[StaleKey]) -> Vec<String> {
     }
     if checked.world.served.is_some() {
         needed.push(format!(
-            "Once the forge is back, push what was committed meanwhile and run `gitops-bootstrap recover {cluster}`: it registers the deploy key, moves the tree to the forge and removes the Git server."
+            "Once the forge is back, push what was committed meanwhile and run `gitops-bootstrap init {cluster}{again}`: it registers the deploy key, moves the tree to the forge and removes the Git server."
         ));
     }
     for key in stale_keys.iter().filter(|key| !key.removed) {
         needed.push(format!(
-            "Remove the deploy key of the cluster that is gone: `gitops-bootstrap recover {cluster} --prune-stale-key {}`.",
+            "Remove the deploy key of the cluster that is gone: `gitops-bootstrap recover {cluster}{again} --prune-stale-key {}`.",
             key.id
         ));
     }
@@ -170,8 +172,8 @@ fn needs_person(checked: &Checked, stale_keys: &[StaleKey]) -> Vec<String> {
         needed.push("Set the secrets of webhooks and single sign-on again, and make new API tokens of Argo CD.".to_owned());
     }
     needed.push(match checked.has_bundle {
-        true => format!("Pack the bundle again, for the new cluster: `gitops-bootstrap pack {cluster}`."),
-        false => format!("Pack a bundle, so that the next recovery loses less: `gitops-bootstrap pack {cluster}`."),
+        true => format!("Pack the bundle again, for the new cluster: `gitops-bootstrap pack {cluster}{again}`."),
+        false => format!("Pack a bundle, so that the next recovery loses less: `gitops-bootstrap pack {cluster}{again}`."),
     });
     needed
 }

@@ -145,12 +145,12 @@ impl Survey {
 fn from_clone<'a>(applications: impl Iterator<Item = &'a Application>, bootstrap: Option<&Bootstrap>) -> Option<String> {
     let server = git_server::address();
     let readers = applications.filter(|application| application.sources().any(|source| server.is_named_by(&source.repository))).count();
-    let recover = match bootstrap {
-        Some(bootstrap) => format!("gitops-bootstrap recover {}", bootstrap.cluster),
-        None => "gitops-bootstrap recover CLUSTER".to_owned(),
+    let init = match bootstrap {
+        Some(bootstrap) => format!("gitops-bootstrap init {}", bootstrap.cluster),
+        None => "gitops-bootstrap init CLUSTER".to_owned(),
     };
     (readers > 0).then(|| {
-        format!("{readers} Applications come from a clone that is served inside of the cluster, not from the forge; once the forge is back: `{recover}`")
+        format!("{readers} Applications come from a clone that is served inside of the cluster, not from the forge; once the forge is back: `{init}`")
     })
 }
 

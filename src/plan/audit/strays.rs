@@ -122,12 +122,12 @@ fn namespace(namespace: &Object, inside: Option<&BTreeMap<&str, usize>>, origin:
     let is_needed = origin.destinations.contains(namespace.name());
     let (harm, why) = match inside {
         _ if is_needed => {
-            (Harm::LostWorkload, "was made by hand, and Applications of Git put objects into it that would have no place".to_owned())
+            (Harm::LostWorkload, "nothing makes it, and Applications of Git put objects into it that would have no place".to_owned())
         }
-        None => (Harm::LostSetting, "was made by hand and is not in Git".to_owned()),
+        None => (Harm::LostSetting, "nothing makes it: it is not in Git".to_owned()),
         Some(kinds) => {
             let kinds: Vec<String> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
-            (Harm::LostWorkload, format!("was made by hand, with all that is in it and nothing makes: {}", kinds.join(", ")))
+            (Harm::LostWorkload, format!("nothing makes it, nor what is in it: {}", kinds.join(", ")))
         }
     };
     let hint = if is_needed {
