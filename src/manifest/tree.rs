@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::yaml::{self, Located};
 use super::{projects, secrets};
 use crate::domain::declaration::{Repository, default_rendered};
-use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
 use crate::domain::object::InvalidObject;
+use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
 use crate::domain::{ClusterName, Commit, Object, RepositoryPath, RepositoryUrl};
 use crate::error::{Failure, Result};
 use crate::ports::git::File;
@@ -344,9 +344,9 @@ fn declared_projects(applications: &[Rendered], projects: &[Rendered], declared:
 
 /// The objects of Argo CD itself: those in the folder of the Application that holds its resource definitions.
 fn argocd(contents: &Contents<'_>, applications: &[Rendered], repository: &RepositoryUrl) -> Result<Vec<Rendered>> {
-    let defines_applications =
-        |object: &Object| object.kind() == "CustomResourceDefinition" && object.name() == "applications.argoproj.io";
-    let definition = contents.documents.iter().find(|(_, document)| document.value.as_ref().is_ok_and(defines_applications)).map(|(path, _)| *path);
+    let defines_applications = |object: &Object| object.kind() == "CustomResourceDefinition" && object.name() == "applications.argoproj.io";
+    let definition =
+        contents.documents.iter().find(|(_, document)| document.value.as_ref().is_ok_and(defines_applications)).map(|(path, _)| *path);
     let mut folders = Vec::new();
     for application in applications {
         for source in own_sources(application, repository) {
