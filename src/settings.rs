@@ -161,7 +161,8 @@ mod tests {
 
     #[test]
     fn the_command_line_can_be_typed_again_also_with_another_verb() {
-        let arguments = ["target/debug/gitops-bootstrap", "-C", "my fleet", "plan", "plan", "--recover", "--identity", "key", "--exit-code"];
+        let arguments =
+            ["target/debug/gitops-bootstrap", "-C", "my fleet", "plan", "plan", "--recover", "--identity", "key", "--exit-code"];
         let environment = Environment { arguments: arguments.map(str::to_owned).to_vec(), ..Environment::default() };
         assert_eq!(environment.command_line(), "gitops-bootstrap -C 'my fleet' plan plan --recover --identity key --exit-code");
         assert_eq!(

@@ -205,10 +205,7 @@ async fn a_tree_that_comes_from_a_clone_is_a_warning_that_says_how_it_moves_back
     let status = Fixed::with(objects).status(None).await;
     assert_eq!(status.bootstrap.unwrap().served_commit, Some("5a".repeat(20)));
     let [warning] = status.warnings.as_slice() else { panic!("{:?}", status.warnings) };
-    assert!(
-        warning.starts_with("2 Applications come from a clone") && warning.ends_with("`gitops-bootstrap init staging`"),
-        "{warning}"
-    );
+    assert!(warning.starts_with("2 Applications come from a clone") && warning.ends_with("`gitops-bootstrap init staging`"), "{warning}");
 }
 
 #[tokio::test]

@@ -100,6 +100,11 @@ impl GitHub {
         Ok(Self { exchange, owner: owner.to_owned(), name: name.to_owned() })
     }
 
+    /// Gives the forge until `deadline` to answer, in the place of the deadline before.
+    pub const fn extend(&mut self, deadline: Instant) {
+        self.exchange.deadline = deadline;
+    }
+
     /// The host by whose name people know the forge that serves `repository`, as `gh` wants it too.
     ///
     /// # Errors

@@ -17,7 +17,7 @@ use crate::steps::world::interrupted;
 /// Runs `plan`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     context.events.send(started("plan", Some(arguments.run.cluster.to_string())));
-    let sandbox = sandbox_running(&arguments.run.run.target, context).await?;
+    let sandbox = sandbox_running(&arguments.run.run.change.target, context).await?;
     let (plan, failures) = tokio::select! {
         planned = plan(&arguments, sandbox, context) => planned?,
         () = context.cancel.cancelled() => return Err(interrupted()),

@@ -42,10 +42,9 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     };
     context.events.send(Event::Fact { name: "files", text });
     if !changes.is_empty() {
-        context.events.send(Event::Fact {
-            name: "next",
-            text: "git add --all && git diff --staged --stat, then commit and push".to_owned(),
-        });
+        context
+            .events
+            .send(Event::Fact { name: "next", text: "git add --all && git diff --staged --stat, then commit and push".to_owned() });
     }
     let result = serde_json::json!({
         "clusters": clusters, "apps": rendering.apps, "files": rendering.files.len(), "added": added, "changed": changed, "removed": removed,

@@ -47,7 +47,8 @@ pub(super) struct Exchange {
     pub(super) web_host: String,
     /// `owner/name`.
     pub(super) repository: String,
-    deadline: Instant,
+    /// Until when it may answer.
+    pub(super) deadline: Instant,
     /// Held while a request is under way, so that there is one at a time; when the last change was sent.
     turn: Mutex<Option<Instant>>,
 }

@@ -3,18 +3,17 @@
 //! Nothing at the forge is ever overwritten: a repository with other content is refused before a file is written.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::adapters::git::publish::{Access, Author, NewRepository, person};
 use crate::adapters::git::{GitRemote, GitWorktree};
-use crate::adapters::github::{GitHub, GitHubOptions};
-use crate::adapters::token::{self, TokenSources};
+use crate::adapters::github::GitHub;
+use crate::cli::forge::Login;
 use crate::commands::Context;
 use crate::commands::ask::ask;
+use crate::commands::forge::{Asked, Rights};
 use crate::domain::Commit;
 use crate::domain::declaration::Repository;
 use crate::error::{Failure, Kind, Result};
@@ -54,8 +53,7 @@ pub(super) struct Publication<'a> {
     wishes: Wishes,
     repository: &'a Repository,
     folder: &'a Path,
-    token: Option<SecretString>,
-    forge: Option<Arc<dyn Forge>>,
+    forge: Option<GitHub>,
     /// The commit of the branch at the remote; none if it is not there.
     remote_head: Option<Commit>,
     context: &'a Context,
@@ -80,12 +78,11 @@ impl<'a> Publication<'a> {
         wishes: Wishes,
         repository: &'a Repository,
         folder: &'a Path,
-        token_file: Option<&Path>,
+        login: &Login,
         context: &'a Context,
     ) -> Result<Self> {
-        let token = if wishes.create { Some(find_token(repository, token_file, context).await?) } else { None };
-        let forge = token.as_ref().map(|token| connect(repository, token)).transpose()?;
-        let mut publication = Self { wishes, repository, folder, token, forge, remote_head: None, context };
+        let forge = if wishes.create { Some(forge(repository, login, context).await?) } else { None };
+        let mut publication = Self { wishes, repository, folder, forge, remote_head: None, context };
         if publication.wishes.push {
             publication.check_clone().await?;
             let facts = publication.facts_at_forge().await?;
@@ -96,12 +93,14 @@ impl<'a> Publication<'a> {
     }
 
     /// Creates the repository and pushes to it. What was done before is found, and not done again.
-    pub(super) async fn carry_out(self) -> Result<Published> {
+    pub(super) async fn carry_out(mut self) -> Result<Published> {
+        // What was done here meanwhile may have taken long, and is not the forge's time: the engine that renders may have been built for it.
+        if let Some(forge) = &mut self.forge {
+            forge.extend(Instant::now() + PATIENCE);
+        }
         let mut published = Published::default();
         let commit = if self.wishes.push { Some(self.commit().await?) } else { None };
-        if let Some(token) = &self.token {
-            // What was written meanwhile may have taken long, and is not the forge's time: the engine that renders may have been built for it.
-            let forge = connect(self.repository, token)?;
+        if let Some(forge) = &self.forge {
             published.created = match forge.create_repository().await {
                 Ok(_) => true,
                 Err(ForgeError::RepositoryExists(_)) => false,
@@ -260,31 +259,14 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// The token for the forge's API, from where it was found.
-async fn find_token(repository: &Repository, token_file: Option<&Path>, context: &Context) -> Result<SecretString> {
-    let api = repository.api.as_deref();
-    let host = GitHub::host(&repository.url, api)?;
-    let sources = TokenSources {
-        file: token_file,
-        environment: &context.environment.variables,
-        host: &host,
-        interactive: context.environment.interactive,
-        events: &context.events,
-    };
-    let Some(token) = token::find(sources).await? else {
-        return Err(Failure::usage(format!("there is no token for {host}"))
-            .because("the repository is created by its API; nothing was written")
-            .hint(token::where_to_put(&host))
-            .hint("or name a file with the token: `--token-file FILE`")
-            .hint("or create the repository by hand, and leave `--create-repository` out"));
-    };
-    context.events.send(Event::Fact { name: "token", text: token.origin });
-    Ok(token.secret)
-}
-
-/// The forge's API, which has from now on as long as it may take.
-fn connect(repository: &Repository, token: &SecretString) -> Result<Arc<dyn Forge>> {
+/// The forge's API with the token that is found.
+async fn forge(repository: &Repository, login: &Login, context: &Context) -> Result<GitHub> {
     let deadline = Instant::now() + PATIENCE;
-    let options = GitHubOptions { repository: repository.url.clone(), api: repository.api.clone(), token: token.clone(), deadline };
-    Ok(Arc::new(GitHub::connect(options)?))
+    let asked = Asked { flags: login, declared: Some(repository), repository: &repository.url, sandbox: None, deadline };
+    let found = asked.find(Rights::Administration, context).await?;
+    found.map(|found| found.told(context)).ok_or_else(|| {
+        asked
+            .without_token("the repository is created by its API; nothing was written")
+            .hint("or create the repository by hand, and leave `--create-repository` out")
+    })
 }
