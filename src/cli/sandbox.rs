@@ -107,3 +107,28 @@ pub struct Of {
     #[arg(long, value_name = "NAME", env = "GITOPS_BOOTSTRAP_SANDBOX_NAME", default_value_t)]
     pub name: SandboxName,
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::Action;
+    use crate::cli::{Cli, Verb};
+
+    /// The name of the sandbox and the arguments that kubectl gets.
+    fn kubectl(line: &str) -> (String, Vec<String>) {
+        match Cli::try_parse_from(line.split(' ')).map(|cli| cli.verb) {
+            Ok(Verb::Sandbox(super::Arguments { action: Action::Kubectl { of, arguments } })) => (of.name.to_string(), arguments),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn kubectl_gets_all_that_follows_with_and_without_dashes_in_between() {
+        let expected = ("staging".to_owned(), ["get", "pods", "-A", "--output", "json"].map(str::to_owned).to_vec());
+        for between in [" ", " -- "] {
+            let line = format!("gitops-bootstrap sandbox kubectl --name staging{between}get pods -A --output json");
+            assert_eq!(kubectl(&line), expected);
+        }
+    }
+}
