@@ -11,8 +11,8 @@ use serde_json::Value;
 use super::yaml::{self, Located};
 use super::{projects, secrets};
 use crate::domain::declaration::{Repository, default_rendered};
-use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
 use crate::domain::object::InvalidObject;
+use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
 use crate::domain::{ClusterName, Commit, Object, RepositoryPath, RepositoryUrl};
 use crate::error::{Failure, Result};
 use crate::ports::git::File;
@@ -104,7 +104,9 @@ pub fn read(
 
 /// The parsed files of one cluster.
 struct Contents<'a> {
+    /// In the order of their paths.
     files: Vec<&'a File>,
+    /// In the order of their files.
     documents: Vec<(&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>)>,
     warnings: Vec<String>,
 }
@@ -184,15 +186,14 @@ impl<'a> Contents<'a> {
             // Another cluster's folder is somebody else's decision; a folder outside of the rendered ones was not read.
             return Ok(Some(format!("{cited} takes `{path}`, which is not in `{cluster}`: what runs here can be changed from there")));
         }
-        if !self.files.iter().any(|file| file.path.is_within(path)) {
+        if !holds(&self.files, |file| &file.path, path) {
             return Err(Failure::repository(format!("{cited} takes `{path}`, and the commit has no such folder"))
                 .because(format!("`{path}` does not exist"))
                 .hint("render and commit it, or disable the application in its values file"));
         }
-        let packaged =
-            |name: &str| self.files.iter().any(|file| file.path.parent().as_ref() == Some(path) && file.path.file_name() == name);
-        let is_tool = source.get("helm").is_some() || ["kustomization.yaml", "kustomization.yml", "Chart.yaml"].into_iter().any(packaged);
-        let holds_objects = self.documents.iter().any(|(file, _)| file.is_within(path));
+        let has = |name: &str| path.join(name).is_ok_and(|wanted| self.files.binary_search_by(|file| file.path.cmp(&wanted)).is_ok());
+        let is_tool = source.get("helm").is_some() || ["kustomization.yaml", "kustomization.yml", "Chart.yaml"].into_iter().any(has);
+        let holds_objects = holds(&self.documents, |(file, _)| file, path);
         if holds_objects || is_tool {
             return Ok(None);
         }
@@ -202,6 +203,13 @@ impl<'a> Contents<'a> {
         }
         Ok(Some(empty))
     }
+}
+
+/// Whether one of `items`, which are in the order of their paths, is `folder` or lies in it. There may be ten thousand items, and a folder for each.
+fn holds<T>(items: &[T], path: impl Fn(&T) -> &RepositoryPath, folder: &RepositoryPath) -> bool {
+    let inside = format!("{folder}/");
+    let begins = |from: &str| items.get(items.partition_point(|item| path(item).as_str() < from)).map(&path);
+    begins(&inside).is_some_and(|path| path.is_within(folder)) || begins(folder.as_str()) == Some(folder)
 }
 
 /// Whether Argo CD reads a file of a plain folder as manifests (its directory source: `*.yaml`, `*.yml` and `*.json`).
@@ -344,9 +352,9 @@ fn declared_projects(applications: &[Rendered], projects: &[Rendered], declared:
 
 /// The objects of Argo CD itself: those in the folder of the Application that holds its resource definitions.
 fn argocd(contents: &Contents<'_>, applications: &[Rendered], repository: &RepositoryUrl) -> Result<Vec<Rendered>> {
-    let defines_applications =
-        |object: &Object| object.kind() == "CustomResourceDefinition" && object.name() == "applications.argoproj.io";
-    let definition = contents.documents.iter().find(|(_, document)| document.value.as_ref().is_ok_and(defines_applications)).map(|(path, _)| *path);
+    let defines_applications = |object: &Object| object.kind() == "CustomResourceDefinition" && object.name() == "applications.argoproj.io";
+    let definition =
+        contents.documents.iter().find(|(_, document)| document.value.as_ref().is_ok_and(defines_applications)).map(|(path, _)| *path);
     let mut folders = Vec::new();
     for application in applications {
         for source in own_sources(application, repository) {
