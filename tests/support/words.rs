@@ -6,6 +6,8 @@ use super::Ran;
 const CHANGING: &[(&str, &str)] = &[
     // How far the rendering of several apps at once is.
     (r"(?m)^rendered .*\n", ""),
+    // A program of a sandbox: its number, and how often and when it was started.
+    (r"(?m) +\d+  (yes|no) +\d+  \d{4}-\S+$", "  PROCESS  $1  RESTARTS  TIME"),
     (r"(/[\w.@+-]+)*/(\.tmp|gb-)\w{6}", "FOLDER"),
     (r"\[::1\]:\d+|\[?127\.0\.0\.1\]?:\d+|localhost:\d+", "LOOPBACK:PORT"),
     (r"SHA256:[A-Za-z0-9+/]{43}=?", "SHA256:FINGERPRINT"),
@@ -15,12 +17,10 @@ const CHANGING: &[(&str, &str)] = &[
     (r"\b[0-9a-f]{40}\b", "COMMIT"),
     (r"\bage1[02-9ac-hj-np-z]{58}\b", "age1RECIPIENT"),
     (r"\b[0-9a-f]{7,16}\b", "SHORT"),
-    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?", "TIME"),
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
     (r"\d{4}-\d\d-\d\d( \d\d:\d\d(:\d\d)?( UTC)?)?", "DATE"),
     (r"\b(\d+ m )?\d+(\.\d+)? ?(ms|s|min)\b( \d+ s\b)?", "DURATION"),
     (r"\bsealed-secrets-key\w{5}\b", "sealed-secrets-keyNAME"),
-    // A program of a sandbox: its number, and how often and when it was started.
-    (r"(?m) +\d+  (yes|no) +\d+  TIME$", "  PROCESS  $1  RESTARTS  TIME"),
     (r"[ \t]+\n", "\n"),
 ];
 
