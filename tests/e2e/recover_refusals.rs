@@ -1,6 +1,6 @@
 //! What `recover` refuses before it has changed anything.
 
-use crate::support::{Cli, Fleet, TestSandbox, assert_refuses, assert_words};
+use crate::support::{Fleet, TestSandbox, assert_refuses, assert_words};
 
 #[test]
 fn what_is_not_an_empty_cluster_or_not_the_right_bundle_is_refused_before_anything_is_changed() {
