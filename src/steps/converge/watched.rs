@@ -187,6 +187,11 @@ impl Watched {
 fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
     let left = world.left();
     match verdict(application, expected) {
+        State::Converged
+            if world.moved_from.as_ref().is_some_and(|old| application.sources().any(|source| old.is_written(&source.repository))) =>
+        {
+            State::Progressing { why: "Argo CD still takes its objects from the old address".to_owned() }
+        }
         State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
             State::Progressing { why: format!("it still takes its objects from {left}") }
         }
