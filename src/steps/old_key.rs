@@ -78,6 +78,9 @@ impl Step for OldKey {
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
         let rotation = world.rotation();
+        if world.moved_from.is_some() {
+            old_secret::check_unused(world).await?;
+        }
         match seen {
             Seen::Keys(keys) => {
                 if !rotation.revoke_first {

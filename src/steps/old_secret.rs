@@ -30,7 +30,7 @@ pub async fn find(world: &World) -> Result<Vec<Found>> {
 ///
 /// # Errors
 /// Those of the API server; a right to look at ApplicationSets that is missing is none, since what they make is looked at.
-pub async fn users(world: &World, address: &RepositoryUrl) -> Result<Vec<String>> {
+async fn users(world: &World, address: &RepositoryUrl) -> Result<Vec<String>> {
     let mut users = Vec::new();
     for resource in [Application::resource(), Resource::new(ARGOCD_API_VERSION, "ApplicationSet")] {
         if world.cluster.served(&resource).await?.is_none() {
@@ -78,10 +78,8 @@ impl Step for OldSecret {
     }
 
     async fn apply(&self, world: &World, seen: Self::Seen) -> Result<()> {
-        for found in seen {
-            let address = found.address().ok_or_else(|| Failure::bug("a repository Secret lost its address"))?;
-            let Found { secret, credential } = found;
-            check_unused(world, secret.name(), &address).await?;
+        check_unused(world).await?;
+        for Found { secret, credential } in seen {
             world.go_on()?;
             let options = DeleteOptions { uid: secret.uid(), dependents: Dependents::Deleted };
             world.cluster.delete(&secret.reference(), options).await?;
@@ -96,18 +94,20 @@ impl Step for OldSecret {
     }
 }
 
-/// Refuses to take the credential away from what still needs it.
-async fn check_unused(world: &World, secret: &str, address: &RepositoryUrl) -> Result<()> {
-    let users = users(world, address).await?;
-    if users.is_empty() {
-        return Ok(());
+/// Refuses to take the old credentials away from what still needs them.
+pub(super) async fn check_unused(world: &World) -> Result<()> {
+    for found in find(world).await? {
+        let Some(address) = found.address() else { continue };
+        let users = users(world, &address).await?;
+        if users.is_empty() {
+            continue;
+        }
+        let named = users.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+        let more = if users.len() > NAMED { format!(" and {} more", users.len() - NAMED) } else { String::new() };
+        return Err(Failure::new(Kind::Conflict, format!("the Secret {ARGOCD_NAMESPACE}/{} is still needed", found.secret.name()))
+            .because(format!("{address} is still named by {named}{more}"))
+            .because("the Secret was kept")
+            .hint(format!("write {} there, or remove them; then run the same command again", world.wanted.tree.repository)));
     }
-    let failure = Failure::new(Kind::Conflict, format!("the Secret {ARGOCD_NAMESPACE}/{secret} is still needed")).because(format!(
-        "{} still name {address}: {}",
-        users.len(),
-        users.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ")
-    ));
-    Err(failure
-        .because("the Secret was kept")
-        .hint(format!("write {} there, or remove them; then run the same command again", world.wanted.tree.repository)))
+    Ok(())
 }
