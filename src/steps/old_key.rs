@@ -43,7 +43,12 @@ impl Step for OldKey {
     async fn look(&self, world: &World) -> Result<Seen> {
         if world.moved_from.is_some() {
             let old = old_secret::find(world).await?;
-            world.note_rotation(|rotation| rotation.retiring = public_halves(&old).cloned().collect());
+            let in_use = match world.credential() {
+                Some(Credential::DeployKey { public, .. }) => Some(public),
+                _ => None,
+            };
+            let retiring = public_halves(&old).filter(|key| Some(*key) != in_use.as_ref()).cloned().collect();
+            world.note_rotation(|rotation| rotation.retiring = retiring);
         }
         Ok(match &world.forge {
             Some(forge) => Seen::Keys(forge.deploy_keys().await?),

@@ -219,6 +219,24 @@ async fn what_still_names_the_old_address_keeps_the_old_credential() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_not_well_for_another_reason_does_not_keep_a_cluster_from_moving() {
+    let way = WAYS[0];
+    let outside = bootstrapped(way).await;
+    prepare(&outside, way, Faults::default()).await.unwrap();
+    let status = |revision: &str| {
+        json!({
+            "sync": {"status": "Synced", "revision": revision}, "health": {"status": "Degraded"}, "reconciledAt": "2026-01-01T00:00:00Z",
+            "operationState": {"phase": "Succeeded", "syncResult": {"revision": revision}},
+        })
+    };
+    let (_, after) = trees(way);
+    outside.push_tree(&after);
+    outside.set_status("web", status(after.commit.as_str()));
+    finish(&outside, way, Faults::default()).await.unwrap();
+    assert_eq!((secret_names(&outside), outside.keys().len()), (vec!["repo-acme-fleet-github-app".to_owned()], 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_token_the_old_key_is_left_to_a_person_and_named() {
     let way = WAYS[0];
     let outside = bootstrapped(way).await;

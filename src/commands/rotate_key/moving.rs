@@ -22,6 +22,7 @@ use crate::cli::run::Run;
 use crate::context::Context;
 use crate::domain::application::Application;
 use crate::domain::repository_url::Transport;
+use crate::domain::tree::Rendered;
 use crate::domain::{ClusterName, Declaration, RepositoryPath, RepositoryUrl};
 use crate::engine;
 use crate::error::{Failure, Result};
@@ -180,6 +181,9 @@ async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> R
         let tree = &world.wanted.tree;
         preflight::check_host_keys(world.remote.as_ref(), world.keys.as_ref(), &address, &tree.revision, &world.wanted.hosts).await?;
     }
+    if half == Half::Finish {
+        warn_of_projects(&world, &from).await?;
+    }
     let changes = changes(worktree.as_ref(), &fleet, half, &from, &address, &world).await?;
     if half == Half::Finish {
         let own_key = connected.sandbox.as_ref().and_then(|state| state.forge.user_key().ok());
@@ -285,6 +289,27 @@ async fn check_before(world: &World, has_none: bool, to: CredentialKind) -> Resu
     Err(Failure::refused(format!("the cluster `{cluster}` has no credential for the repository that it could move from"))
         .because("nothing was changed")
         .hint(format!("bootstrap it by what is declared: gitops-bootstrap init {cluster}{flag}")))
+}
+
+/// Says if projects do not permit the old address any more, while Argo CD still goes there.
+async fn warn_of_projects(world: &World, from: &RepositoryUrl) -> Result<()> {
+    let tree = &world.wanted.tree;
+    let permits = |project: &&Rendered, address: &RepositoryUrl| {
+        let sources = project.object.at("/spec/sourceRepos").and_then(serde_json::Value::as_array);
+        sources.into_iter().flatten().filter_map(serde_json::Value::as_str).any(|source| address.is_covered_by(source))
+    };
+    let projects = tree.projects.iter().filter(|project| permits(project, &tree.repository) && !permits(project, from));
+    let names: Vec<&str> = projects.map(|project| project.object.name()).collect();
+    if !names.is_empty() && root_addresses(world).await?.iter().any(|named| named.normalised() == from.normalised()) {
+        world.events.warn(
+            format!("in Git {} permit {from} no more: what has not moved yet is refused by Argo CD until it has", names.join(", ")),
+            Some(
+                "without that: permit both addresses in `sourceRepos`, render, commit and push, and take the old one out at last"
+                    .to_owned(),
+            ),
+        );
+    }
+    Ok(())
 }
 
 /// Where neither a flag nor gitops.yaml says which GitHub App is meant, it is the one that an earlier run has stored.

@@ -106,7 +106,7 @@ fn prepared(found: &Move, arguments: &Arguments, took: Duration) -> Ending {
     let branch = &found.world.wanted.tree.revision;
     let next = others.chain([
         (
-            format!("gitops-bootstrap render && git add -A && git commit -m 'Let Argo CD in by {}' && git push", kind(found.to)),
+            format!("gitops-bootstrap render && git commit -am 'Let Argo CD in by {}' && git push", kind(found.to)),
             format!("when the above is written in Git, so that it comes to `{branch}`; Argo CD moves by itself"),
         ),
         (
@@ -149,7 +149,7 @@ fn finished(found: &Move, arguments: &Arguments, steps: &[StepReport], took: Dur
     about.extend(in_git(found));
     if !found.changes.is_empty() {
         next.push((
-            "gitops-bootstrap render && git add -A && git commit -m 'Forget the old address' && git push".to_owned(),
+            "gitops-bootstrap render && git commit -am 'Forget the old address' && git push".to_owned(),
             "when every cluster has moved, and the above is done".to_owned(),
         ));
     }
