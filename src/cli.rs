@@ -6,6 +6,7 @@ pub mod change;
 pub mod detach;
 pub mod doctor;
 pub mod drill;
+pub mod forge;
 pub mod identities;
 pub mod init;
 pub mod lint;

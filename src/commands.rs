@@ -12,6 +12,7 @@ pub mod detach;
 pub mod doctor;
 pub mod drill;
 mod fleet;
+mod forge;
 pub mod init;
 pub mod lint;
 mod login;

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod flakiness;
 pub mod gate;
 pub mod github_app;
+pub mod glob;
 pub mod host_keys;
 pub mod identity;
 pub mod loopback;

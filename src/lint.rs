@@ -4,7 +4,6 @@
 
 mod draft;
 mod exceptions;
-mod glob;
 mod parsed;
 mod pods;
 mod rules;

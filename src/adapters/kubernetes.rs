@@ -124,9 +124,9 @@ impl KubernetesCluster {
     async fn change(&self, call: Call, object: &ObjectRef, sent: &Value) -> Result<Object, ClusterError> {
         let answer = self.transport.send(&call).await?;
         if answer.is_success() {
-            return answer::object(&self.transport, &answer);
+            return answer.object();
         }
-        let error = answer::refusal(&self.transport, &answer, Subject::Sent(object, sent));
+        let error = answer.refusal(Subject::Sent(object, sent));
         if let ClusterError::NotServed(resource) = &error {
             self.discovery.forget(resource);
         }
@@ -165,10 +165,10 @@ impl KubernetesCluster {
         let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews".to_owned();
         let answer = self.transport.send(&Call::with_body(Method::POST, path, "application/json", &review)).await?;
         if !answer.is_success() {
-            return Err(answer::refusal(&self.transport, &answer, Subject::Kind(&kind)));
+            return Err(answer.refusal(Subject::Kind(&kind)));
         }
-        let allowed = answer::json(&self.transport, &answer)?.pointer("/status/allowed").and_then(Value::as_bool);
-        allowed.ok_or_else(|| self.transport.unintelligible("an access review without a verdict"))
+        let allowed = answer.json()?.pointer("/status/allowed").and_then(Value::as_bool);
+        allowed.ok_or_else(|| answer.unintelligible("an access review without a verdict"))
     }
 
     /// Reads all objects of a kind in a form, from the beginning again where the server forgot a list in between.
@@ -223,9 +223,9 @@ impl KubernetesCluster {
                 return Ok(None);
             }
             if !answer.is_success() {
-                return Err(answer::refusal(&self.transport, &answer, Subject::Kind(resource)));
+                return Err(answer.refusal(Subject::Kind(resource)));
             }
-            let mut list = answer::json(&self.transport, &answer)?;
+            let mut list = answer.json()?;
             let items = list.get_mut("items").map(Value::take);
             for mut item in items.and_then(|items| if let Value::Array(items) = items { Some(items) } else { None }).into_iter().flatten() {
                 if let Value::Object(fields) = &mut item {
@@ -234,7 +234,7 @@ impl KubernetesCluster {
                     fields.insert("kind".to_owned(), Value::from(resource.kind.as_str()));
                 }
                 let object = Object::new(item);
-                objects.push(object.map_err(|error| self.transport.unintelligible(format!("a list with what is no object: {error}")))?);
+                objects.push(object.map_err(|error| answer.unintelligible(format!("a list with what is no object: {error}")))?);
             }
             next = list.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_owned();
             if next.is_empty() {
@@ -252,9 +252,9 @@ impl Cluster for KubernetesCluster {
         let (namespace, version) = futures::try_join!(self.get(&kube_system), self.transport.send(&version))?;
         let uid = namespace.as_ref().and_then(Object::uid).ok_or(ClusterError::NotFound(kube_system))?.to_owned();
         if !version.is_success() {
-            return Err(answer::refusal(&self.transport, &version, Subject::Kind(&Resource::new("v1", "Version"))));
+            return Err(version.refusal(Subject::Kind(&Resource::new("v1", "Version"))));
         }
-        let version = answer::json(&self.transport, &version)?;
+        let version = version.json()?;
         let number = |field: &str| {
             // Some providers add a plus sign: `33+`.
             let text = version.get(field).and_then(Value::as_str)?.trim_end_matches(|character: char| !character.is_ascii_digit());
@@ -281,9 +281,9 @@ impl Cluster for KubernetesCluster {
         let Some(served) = self.discovery.find(&self.transport, &object.resource).await? else { return Ok(None) };
         let answer = self.transport.send(&Call::get(object_path(object, &served)?)).await?;
         if answer.is_success() {
-            return answer::object(&self.transport, &answer).map(Some);
+            return answer.object().map(Some);
         }
-        match answer::refusal(&self.transport, &answer, Subject::Object(object)) {
+        match answer.refusal(Subject::Object(object)) {
             ClusterError::NotFound(_) => Ok(None),
             ClusterError::NotServed(resource) => {
                 self.discovery.forget(&resource);
@@ -358,7 +358,7 @@ impl Cluster for KubernetesCluster {
         if answer.is_success() {
             return Ok(());
         }
-        match answer::refusal(&self.transport, &answer, Subject::Object(object)) {
+        match answer.refusal(Subject::Object(object)) {
             ClusterError::NotFound(_) => Ok(()),
             ClusterError::NotServed(resource) => {
                 self.discovery.forget(&resource);

@@ -1,10 +1,9 @@
-//! How Argo CD gets into the fleet repository, and how a person logs in to the forge.
+//! How Argo CD gets into the fleet repository.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use clap::builder::FalseyValueParser;
 
 /// How Argo CD gets into the fleet repository.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -39,19 +38,4 @@ pub enum CredentialKind {
     /// A GitHub App, over https: for organisations that forbid deploy keys
     #[value(name = "github-app")]
     GitHubApp,
-}
-
-/// How a person logs in to the forge.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct Login {
-    /// Log in to the forge with a browser, anywhere, instead of with a token; needs the client id of an OAuth app
-    #[arg(long, env = "GITOPS_BOOTSTRAP_DEVICE_FLOW", value_parser = FalseyValueParser::new(), conflicts_with = "token_file", help_heading = "Forge")]
-    pub device_flow: bool,
-    /// Client id of the OAuth app, or GitHub App, by which people log in; by default that in gitops.yaml
-    #[arg(long, value_name = "ID", env = "GITOPS_BOOTSTRAP_OAUTH_CLIENT_ID", value_parser = client_id, help_heading = "Forge")]
-    pub oauth_client_id: Option<String>,
-}
-
-fn client_id(text: &str) -> Result<String, String> {
-    crate::domain::declaration::client_id_fault(text).map_or_else(|| Ok(text.to_owned()), |reason| Err(format!("it {reason}")))
 }

@@ -1,9 +1,6 @@
-//! What the verbs take that change a bootstrapped cluster: `rotate-key` and `detach`.
+//! What every verb takes that changes a cluster.
 
-use std::path::PathBuf;
 use std::time::Duration;
-
-use super::run::Run;
 
 /// Where the cluster is, how the forge is reached, and the bounds of the run.
 #[derive(Clone, Debug, clap::Args)]
@@ -11,15 +8,9 @@ pub struct Change {
     /// Where the cluster is.
     #[command(flatten)]
     pub target: super::Target,
-    /// File with the forge's token; by default GITHUB_TOKEN, GH_TOKEN or `gh auth token` is used, or it is asked for
-    #[arg(long, value_name = "FILE", env = "GITOPS_BOOTSTRAP_TOKEN_FILE", help_heading = "Forge")]
-    pub token_file: Option<PathBuf>,
-    /// Base address of the forge's REST API, for GitHub Enterprise
-    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", help_heading = "Forge")]
-    pub forge_api: Option<String>,
-    /// How a person logs in to the forge.
+    /// How the forge's API is reached.
     #[command(flatten)]
-    pub login: super::access::Login,
+    pub login: super::forge::Login,
     /// Go on under the repository's new name if it was renamed
     #[arg(long, help_heading = "Forge")]
     pub accept_rename: bool,
@@ -35,27 +26,4 @@ pub struct Change {
     /// Longest time for the whole run
     #[arg(long, value_name = "TIME", default_value = "15m", value_parser = super::duration, env = "GITOPS_BOOTSTRAP_TIMEOUT", help_heading = "Safety")]
     pub timeout: Duration,
-}
-
-impl Change {
-    /// The same as `init` takes it; `without_token` is whether the forge's API is left alone.
-    pub fn as_run(&self, without_token: bool) -> Run {
-        Run {
-            target: self.target.clone(),
-            token_file: self.token_file.clone(),
-            forge_api: self.forge_api.clone(),
-            paste_key: without_token,
-            login: self.login.clone(),
-            access: super::access::Access::default(),
-            webhook: None,
-            fix_key: false,
-            accept_rename: self.accept_rename,
-            take_ownership: false,
-            commit: None,
-            wait: self.wait,
-            explain: self.explain,
-            kill_at: self.kill_at.clone(),
-            timeout: self.timeout,
-        }
-    }
 }

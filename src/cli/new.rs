@@ -53,12 +53,9 @@ pub struct Arguments {
     /// Commit the new fleet, and push it with your own Git access
     #[arg(long, env = "GITOPS_BOOTSTRAP_PUSH", value_parser = FalseyValueParser::new(), help_heading = "Forge")]
     pub push: bool,
-    /// File with the forge's token; by default GITHUB_TOKEN, GH_TOKEN or `gh auth token` is used, or it is asked for
-    #[arg(long, value_name = "FILE", env = "GITOPS_BOOTSTRAP_TOKEN_FILE", help_heading = "Forge")]
-    pub token_file: Option<PathBuf>,
-    /// Base address of the forge's REST API, for GitHub Enterprise
-    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", value_parser = api, help_heading = "Forge")]
-    pub forge_api: Option<String>,
+    /// How the forge's API is reached.
+    #[command(flatten)]
+    pub api: super::forge::Api,
     /// Line of a known-hosts file with a host key that the forge may show; may be repeated. Those of github.com are known
     #[arg(long = "known-host", value_name = "LINE", value_parser = known_host, help_heading = "Forge")]
     pub known_hosts: Vec<String>,
@@ -91,11 +88,6 @@ fn branch(text: &str) -> Result<String, String> {
 
 fn release(text: &str) -> Result<String, String> {
     crate::domain::declaration::release_fault(text).map_or_else(|| Ok(text.to_owned()), |reason| Err(format!("it {reason}")))
-}
-
-fn api(text: &str) -> Result<String, String> {
-    let text = text.trim_end_matches('/');
-    crate::domain::declaration::api_fault(text).map_or_else(|| Ok(text.to_owned()), |reason| Err(format!("it {reason}")))
 }
 
 fn known_host(line: &str) -> Result<String, String> {

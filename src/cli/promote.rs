@@ -1,6 +1,5 @@
 //! `promote`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::domain::{ClusterName, SandboxName};
@@ -30,12 +29,9 @@ pub struct Arguments {
     /// Push the branch and open no pull request
     #[arg(long)]
     pub no_pull_request: bool,
-    /// File with the forge's token; by default GITHUB_TOKEN, GH_TOKEN or `gh auth token` is used, or it is asked for
-    #[arg(long, value_name = "FILE", env = "GITOPS_BOOTSTRAP_TOKEN_FILE", help_heading = "Forge")]
-    pub token_file: Option<PathBuf>,
-    /// Base address of the forge's REST API, for GitHub Enterprise
-    #[arg(long, value_name = "URL", env = "GITOPS_BOOTSTRAP_FORGE_API", help_heading = "Forge")]
-    pub forge_api: Option<String>,
+    /// How the forge's API is reached.
+    #[command(flatten)]
+    pub login: super::forge::Login,
     /// The repository is on the forge of a sandbox on this machine
     #[arg(long, env = "GITOPS_BOOTSTRAP_SANDBOX", value_parser = clap::builder::FalseyValueParser::new(), help_heading = "Forge")]
     pub sandbox: bool,

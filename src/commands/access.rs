@@ -1,42 +1,42 @@
 //! From flags, gitops.yaml and the environment to how Argo CD is to get into the fleet repository.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use secrecy::SecretString;
 
 use super::Context;
-use crate::adapters::github::{app_api, check_app_key};
+use super::forge::Asked;
+use crate::adapters::github::{GitHubAppTokens, app_api, check_app_key};
 use crate::adapters::secret_file;
 use crate::cli::access::{self, CredentialKind};
+use crate::domain::RepositoryUrl;
 use crate::domain::repository_url::Transport;
-use crate::domain::{Declaration, RepositoryUrl};
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::ports::AppTokens;
-use crate::sandbox::State;
 use crate::steps::credential::{Access, WantedApp};
 
 /// The variable with the private key of the GitHub App.
 const KEY_VARIABLE: &str = "GITOPS_BOOTSTRAP_GITHUB_APP_PRIVATE_KEY";
 
-/// How Argo CD is to get into `repository`. The forge is asked for the installation of a GitHub App if that is not said.
+/// How Argo CD is to get into the repository, and where the tokens of a GitHub App come from. The forge is asked for the App's installation if that is not
+/// said.
 ///
 /// # Errors
 /// Half an App, a file that is no private key, and an address that an App does not open.
-pub(super) async fn access(
-    flags: &access::Access,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    api: Option<&str>,
-    sandbox: Option<&State>,
-    apps: &dyn AppTokens,
-    context: &Context,
-) -> Result<Access> {
+pub(super) async fn access(flags: &access::Access, asked: &Asked<'_>, context: &Context) -> Result<(Access, Arc<dyn AppTokens>)> {
+    let apps: Arc<dyn AppTokens> = Arc::new(GitHubAppTokens { api: asked.api().map(str::to_owned), deadline: asked.deadline });
+    Ok((wanted(flags, asked, apps.as_ref(), context).await?, apps))
+}
+
+async fn wanted(flags: &access::Access, asked: &Asked<'_>, apps: &dyn AppTokens, context: &Context) -> Result<Access> {
+    let Asked { declared, repository, sandbox, .. } = *asked;
     // Whoever stands in for the repository's forge knows no App, and takes every password.
     if repository.transport() == Transport::Http && sandbox.is_some_and(|state| state.forge.stand_in(repository).is_some()) {
         return Ok(Access::AnyPassword);
     }
-    let declared = declaration.and_then(|declaration| declaration.repository.github_app);
+    let declared = declared.and_then(|declared| declared.github_app);
     let is_named = flags.app.github_app_id.is_some() || declared.is_some();
     match flags.credential {
         Some(CredentialKind::DeployKey) => return Ok(Access::DeployKey),
@@ -52,7 +52,7 @@ pub(super) async fn access(
     let installation = flags.app.github_app_installation_id;
     let installation = installation.or(declared.filter(|declared| declared.id == id).and_then(|declared| declared.installation));
     let private_key = private_key(flags.app.github_app_private_key_file.as_deref(), context)?;
-    let mut app = WantedApp { id, installation, private_key, api: app_api(repository, api)? };
+    let mut app = WantedApp { id, installation, private_key, api: app_api(repository, asked.api())? };
     if let (None, Some(private_key)) = (app.installation, &app.private_key) {
         app.installation = Some(apps.installation(id, private_key, repository).await?);
     }

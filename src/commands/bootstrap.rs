@@ -8,11 +8,10 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
-use super::{access, login};
+use super::connect::Connected;
 use crate::adapters::git::{GitRemote, StandIn};
-use crate::adapters::github::{GitHub, GitHubAppTokens, GitHubOptions};
-use crate::adapters::token::{self, TokenSources};
-use crate::cli::run::Run;
+use crate::adapters::ssh_key::SshKeyMaker;
+use crate::cli::change::Change;
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{ClusterName, Commit, Declaration, HostKeys, Object, RepositoryUrl, WebhookUrl};
@@ -20,13 +19,14 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::{self, Event, PlannedStep};
 use crate::plan::diagnosis::{State as Standing, verdict};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{AppTokens, Forge, Remote, Worktree};
+use crate::ports::{Cluster, Forge, Remote, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::sandbox::State;
 use crate::steps::World;
-use crate::steps::credential::{Access, Credential};
+use crate::steps::credential::Credential;
 use crate::steps::faults::{Death, FaultPoint, Faults, InvalidFaultPoint};
 use crate::steps::key_verify::by_stored_key;
+use crate::steps::world::Wanted;
 
 /// The first event of a run.
 pub(super) fn started(verb: &'static str, cluster: Option<String>) -> Event {
@@ -127,111 +127,9 @@ fn not_asked(world: &World) -> String {
     }
 }
 
-/// The forge's API with the token that was found, or none if there is no token or the key is to be registered by hand.
-pub(super) async fn forge(
-    flags: &Run,
-    context: &Context,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    sandbox: Option<&State>,
-    deadline: Instant,
-) -> Result<Option<Arc<dyn Forge>>> {
-    if flags.paste_key {
-        return Ok(None);
-    }
-    let Some(Found { github, origin }) = github(flags, context, declaration, repository, sandbox, deadline).await? else { return Ok(None) };
-    if let Some(text) = origin {
-        context.events.send(Event::Fact { name: "token", text });
-    }
-    Ok(Some(Arc::new(github)))
-}
-
-/// A forge's API with a token.
-pub(super) struct Found {
-    /// The API.
-    pub(super) github: GitHub,
-    /// Where the token was found, for people; none for that of a sandbox.
-    pub(super) origin: Option<String>,
-}
-
-/// The forge's API with the token that is found; none if there is no token.
-pub(super) async fn github(
-    flags: &Run,
-    context: &Context,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    sandbox: Option<&State>,
-    deadline: Instant,
-) -> Result<Option<Found>> {
-    let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
-    let api = stand_in.or_else(|| api(flags, declaration));
-    let (token, origin) = match sandbox {
-        Some(state) if flags.token_file.is_none() || stand_in.is_some() => (state.forge.token("admin")?, None),
-        _ => {
-            let host = GitHub::host(repository, api)?;
-            let sources = TokenSources {
-                file: flags.token_file.as_deref(),
-                environment: &context.environment.variables,
-                host: &host,
-                interactive: context.environment.interactive,
-                events: &context.events,
-            };
-            let found = match flags.login.device_flow {
-                true => Some(login::wanted(&flags.login, declaration, repository, api, deadline, context).await?),
-                false => match token::find(sources).await? {
-                    Some(token) => Some(token),
-                    None => login::offered(&flags.login, declaration, repository, api, deadline, context).await?,
-                },
-            };
-            match found {
-                Some(token) => (token.secret, Some(token.origin)),
-                None => return Ok(None),
-            }
-        }
-    };
-    let options = GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline };
-    Ok(Some(Found { github: GitHub::connect(options)?, origin }))
-}
-
-/// How Argo CD is to get into the repository, and where the tokens of a GitHub App come from.
-pub(super) async fn access(
-    flags: &Run,
-    context: &Context,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    sandbox: Option<&State>,
-    deadline: Instant,
-) -> Result<(Access, Arc<dyn AppTokens>)> {
-    let api = api(flags, declaration);
-    let apps: Arc<dyn AppTokens> = Arc::new(GitHubAppTokens { api: api.map(str::to_owned), deadline });
-    let access = access::access(&flags.access, declaration, repository, api, sandbox, apps.as_ref(), context).await?;
-    Ok((access, apps))
-}
-
 /// Where the forge is to tell the Argo CD of `cluster` of pushes, as gitops.yaml has it.
 pub(super) fn declared_webhook(declaration: Option<&Declaration>, cluster: &ClusterName) -> Option<WebhookUrl> {
     declaration?.clusters.get(cluster)?.webhook.clone()
-}
-
-fn api<'a>(flags: &'a Run, declaration: Option<&'a Declaration>) -> Option<&'a str> {
-    flags.forge_api.as_deref().or_else(|| declaration.and_then(|declaration| declaration.repository.api.as_deref()))
-}
-
-/// The failure of a run that needs a token, and has neither one nor a person to ask.
-pub(super) fn without_token(flags: &Run, declaration: Option<&Declaration>, repository: &RepositoryUrl) -> Failure {
-    let host = match GitHub::host(repository, api(flags, declaration)) {
-        Ok(host) => host,
-        Err(error) => return error.into(),
-    };
-    Failure::usage(format!("there is no token for {host}"))
-        .because("the public half of the deploy key is registered by its API")
-        .hint(if host == "github.com" {
-            "set GITHUB_TOKEN, or log in with `gh auth login`"
-        } else {
-            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
-        })
-        .hint("or name a file with the token: `--token-file FILE`")
-        .hint("or let somebody register the key by hand: `--paste-key`")
 }
 
 /// Tells what was found of the cluster.
@@ -251,7 +149,7 @@ pub(super) fn holder(context: &Context) -> String {
 }
 
 /// Where the run is to die, if anywhere.
-pub(super) fn faults(flags: &Run) -> Result<Faults> {
+fn faults(flags: &Change) -> Result<Faults> {
     match &flags.kill_at {
         None => Ok(Faults::default()),
         Some(text) => {
@@ -259,6 +157,30 @@ pub(super) fn faults(flags: &Run) -> Result<Faults> {
             Ok(Faults::at(point, Death::Kill))
         }
     }
+}
+
+/// The world of a run with these flags.
+pub(super) fn world(
+    connected: &Connected,
+    forge: Option<Arc<dyn Forge>>,
+    remote: Arc<dyn Remote>,
+    wanted: Wanted,
+    flags: &Change,
+    deadline: Instant,
+    context: &Context,
+) -> Result<World> {
+    let world = World::new(
+        Arc::new(connected.cluster.clone()) as Arc<dyn Cluster>,
+        forge,
+        remote,
+        Arc::new(SshKeyMaker),
+        context.events.clone(),
+        context.cancel.clone(),
+        deadline,
+        Arc::new(faults(flags)?),
+        wanted,
+    );
+    Ok(world.explaining(flags.explain))
 }
 
 /// Asks whether the plan may be carried out: on a terminal, for a cluster that is not a sandbox.

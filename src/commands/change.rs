@@ -1,20 +1,18 @@
 //! What `rotate-key` and `detach` share: from flags to a world of a cluster that was bootstrapped before.
 
-use std::sync::Arc;
-
 use tokio::time::Instant;
 
 use super::Context;
-use super::bootstrap::{faults, forge, holder, named_folder, pinned_hosts, tell_facts, without_token};
+use super::bootstrap::{holder, named_folder, pinned_hosts, remote, tell_facts, world};
 use super::connect::{Connected, connect_to, sandbox_running};
-use crate::adapters::git::{GitRemote, GitWorktree};
+use super::forge::Asked;
+use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::Output;
-use crate::cli::run::Run;
+use crate::cli::change::Change;
 use crate::domain::ClusterName;
 use crate::error::{Failure, Result};
 use crate::ports::cluster::ClusterFacts;
-use crate::ports::{Cluster, KeyMaker, Remote};
 use crate::preflight;
 use crate::report::{self, Circumstances, Ending};
 use crate::steps::World;
@@ -30,8 +28,14 @@ pub(super) enum Purpose {
 }
 
 /// Reads the fleet repository, the cluster and the forge, and checks all that is checked before the first write. The clone need not be what the
-/// remote serves: only the addresses, the host keys and the names in it are used.
-pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, context: &Context) -> Result<(World, Connected)> {
+/// remote serves: only the addresses, the host keys and the names in it are used. The forge's API is left alone if `without_forge`.
+pub(super) async fn look(
+    purpose: Purpose,
+    cluster: &ClusterName,
+    flags: &Change,
+    without_forge: bool,
+    context: &Context,
+) -> Result<(World, Connected)> {
     let deadline = Instant::now() + flags.timeout;
     let worktree = GitWorktree::new(named_folder(context));
     let sandbox = sandbox_running(&flags.target, context).await?;
@@ -40,12 +44,18 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
     let tree = &fleet.reading.tree;
     let declaration = fleet.declaration.as_ref();
     let hosts = pinned_hosts(declaration)?;
-    let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
-    let remote: Arc<dyn Remote> = Arc::new(GitRemote::new(context.environment.variables.clone()));
+    let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let has_key = declaration.is_none_or(|declaration| declaration.repository.github_app.is_none());
-    let forge = forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
-    if forge.is_none() && has_key && !flags.paste_key && (purpose == Purpose::Detach || !context.environment.interactive) {
-        let failure = without_token(flags, declaration, &tree.repository);
+    let asked = Asked {
+        flags: &flags.login,
+        declared: declaration.map(|declaration| &declaration.repository),
+        repository: &tree.repository,
+        sandbox: connected.sandbox.as_ref(),
+        deadline,
+    };
+    let forge = if without_forge { None } else { asked.forge(context).await? };
+    if forge.is_none() && has_key && !without_forge && (purpose == Purpose::Detach || !context.environment.interactive) {
+        let failure = asked.without_token_for_key();
         return Err(if purpose == Purpose::Detach { leaving_the_key(failure) } else { failure });
     }
     let facts = async {
@@ -56,7 +66,7 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
                 tokio::try_join!(
                     preflight::check_trees(&connected.cluster, tree),
                     preflight::check_rights_to_rotate(&connected.cluster),
-                    preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts)
+                    preflight::check_host_keys(remote.as_ref(), &SshKeyMaker, &tree.repository, &tree.revision, &hosts)
                 )?;
             }
             // What is half deleted is saved by taking the finalizers off.
@@ -93,18 +103,8 @@ pub(super) async fn look(purpose: Purpose, cluster: &ClusterName, flags: &Run, c
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
-    let world = World::new(
-        Arc::new(connected.cluster.clone()) as Arc<dyn Cluster>,
-        forge,
-        remote,
-        keys,
-        context.events.clone(),
-        context.cancel.clone(),
-        deadline,
-        Arc::new(faults(flags)?),
-        wanted,
-    );
-    Ok((world.explaining(flags.explain), connected))
+    let world = world(&connected, forge, remote, wanted, flags, deadline, context)?;
+    Ok((world, connected))
 }
 
 fn leaving_the_key(failure: Failure) -> Failure {

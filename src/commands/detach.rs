@@ -32,9 +32,8 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 async fn detach(arguments: &Arguments, context: &Context) -> Result<()> {
     let begin = Instant::now();
     context.events.send(started("detach", Some(arguments.cluster.to_string())));
-    let run = arguments.change.as_run(arguments.keep_key);
     let survey = async {
-        let (world, _) = look(Purpose::Detach, &arguments.cluster, &run, context).await?;
+        let (world, _) = look(Purpose::Detach, &arguments.cluster, &arguments.change, arguments.keep_key, context).await?;
         world.note_detachment(|detachment| {
             detachment.keep_definitions = arguments.keep_crds;
             detachment.keep_key = arguments.keep_key;

@@ -147,7 +147,7 @@ async fn examine(board: &Board, chosen: &[Chosen], surroundings: &Surroundings<'
     };
     let forge = async {
         match &subject {
-            Some(Ok(subject)) => forge::look(board, subject, declaration, &arguments.as_run(), deadline, context).await,
+            Some(Ok(subject)) => forge::look(board, subject, declaration, &arguments.api.as_login(), deadline, context).await,
             Some(Err(failure)) => {
                 forge::leave_out(board, &failure.message);
                 Told::default()

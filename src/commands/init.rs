@@ -11,15 +11,13 @@ use tokio::time::Instant;
 
 use self::questions::Start;
 use super::Context;
-use super::bootstrap::{
-    access, compare_clone, confirm, declared_webhook, faults, forge, holder, pinned_hosts, remote, started, tell_facts, with_way_on,
-    without_token,
-};
+use super::access::access;
+use super::bootstrap::{compare_clone, confirm, declared_webhook, holder, pinned_hosts, remote, started, tell_facts, with_way_on, world};
 use super::connect::{Connected, connect_to, sandbox_up};
+use super::forge::Asked;
 use super::new::{self, Existing};
 use super::serve_clone;
 use crate::adapters::git::GitWorktree;
-use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::init::Arguments;
 use crate::domain::ClusterName;
 use crate::domain::declaration::{Flavour, Repository};
@@ -28,7 +26,7 @@ use crate::error::Result;
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::{Cluster, KeyMaker, Worktree};
+use crate::ports::Worktree;
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
@@ -46,7 +44,7 @@ async fn bootstrap(arguments: &mut Arguments, context: &Context) -> Result<()> {
 
     let Some(start) = questions::start(arguments, context).await? else { return Ok(()) };
     let begin = Instant::now();
-    let sandbox = sandbox_up(&arguments.run.target, context).await?;
+    let sandbox = sandbox_up(&arguments.run.change.target, context).await?;
     let folder = fleet_folder(&start, sandbox.as_ref(), context).await?;
     // Looking changes nothing, so there is nothing to end well.
     let (world, connected, planned) = tokio::select! {
@@ -81,17 +79,17 @@ pub(super) async fn prepare(
     folder: &Path,
     sandbox: Option<State>,
 ) -> Result<(World, Connected)> {
-    let deadline = Instant::now() + arguments.run.timeout;
+    let deadline = Instant::now() + arguments.run.change.timeout;
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
         preflight::load(worktree.as_ref(), name, arguments.run.commit.as_ref()),
-        connect_to(&arguments.run.target, sandbox, context, Some(deadline))
+        connect_to(&arguments.run.change.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
     let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    Ok((world.explaining(arguments.run.explain), connected))
+    Ok((world, connected))
 }
 
 /// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
@@ -118,24 +116,30 @@ async fn check(
 ) -> Result<World> {
     let tree = &fleet.reading.tree;
     let cluster = &connected.cluster;
-    let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
+    let flags = &arguments.run;
     let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
-    let hosts = pinned_hosts(fleet.declaration.as_ref())?;
     let declaration = fleet.declaration.as_ref();
-    let sandbox = connected.sandbox.as_ref();
-    let (access, apps) = access(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?;
-    let webhook = arguments.run.webhook.clone().or_else(|| declared_webhook(declaration, name));
+    let hosts = pinned_hosts(declaration)?;
+    let asked = Asked {
+        flags: &flags.change.login,
+        declared: declaration.map(|declaration| &declaration.repository),
+        repository: &tree.repository,
+        sandbox: connected.sandbox.as_ref(),
+        deadline,
+    };
+    let (access, apps) = access(&flags.access, &asked, context).await?;
+    let webhook = flags.webhook.clone().or_else(|| declared_webhook(declaration, name));
     let has_key = matches!(access, Access::DeployKey);
     // A GitHub App needs no token of a person: it gets its own.
-    let forge = match has_key || webhook.is_some() {
-        true => forge(&arguments.run, context, declaration, &tree.repository, sandbox, deadline).await?,
+    let forge = match !flags.paste_key && (has_key || webhook.is_some()) {
+        true => asked.forge(context).await?,
         false => None,
     };
-    if forge.is_none() && has_key && !arguments.run.paste_key && !context.environment.interactive {
-        return Err(without_token(&arguments.run, declaration, &tree.repository));
+    if forge.is_none() && has_key && !flags.paste_key && !context.environment.interactive {
+        return Err(asked.without_token_for_key());
     }
 
-    let facts = preflight::check_cluster(cluster, name, fleet.declaration.as_ref(), tree).await?;
+    let facts = preflight::check_cluster(cluster, name, declaration, tree).await?;
     tell_facts(&facts, tree.commit.short(), context);
 
     let wanted = Wanted {
@@ -146,32 +150,20 @@ async fn check(
         hosts,
         bundle: None,
         recovery: None,
-        take_ownership: arguments.run.take_ownership,
-        fix_key: arguments.run.fix_key,
-        wait_for_lock: arguments.run.wait,
+        take_ownership: flags.take_ownership,
+        fix_key: flags.fix_key,
+        wait_for_lock: flags.change.wait,
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
-    let world = World::new(
-        Arc::new(cluster.clone()) as Arc<dyn Cluster>,
-        forge,
-        remote,
-        keys,
-        context.events.clone(),
-        context.cancel.clone(),
-        deadline,
-        Arc::new(faults(&arguments.run)?),
-        wanted,
-    )
-    .with_access(access, apps)
-    .with_webhook(webhook);
+    let world = world(connected, forge, remote, wanted, &flags.change, deadline, context)?.with_access(access, apps).with_webhook(webhook);
     let forge_check = async {
         match &world.forge {
             Some(forge) if has_key => {
-                preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await
+                preflight::check_forge(forge.as_ref(), &tree.repository, flags.change.accept_rename, &context.events).await
             }
             Some(forge) => {
-                preflight::check_repository(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await.map(drop)
+                preflight::check_repository(forge.as_ref(), &tree.repository, flags.change.accept_rename, &context.events).await.map(drop)
             }
             None => Ok(()),
         }
@@ -183,6 +175,6 @@ async fn check(
         forge_check,
         preflight::head_of_remote(&world, own_key.as_ref()),
     )?;
-    compare_clone(&world, worktree, &fleet, head, arguments.run.commit.as_ref(), context).await?;
+    compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
     Ok(world)
 }

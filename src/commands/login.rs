@@ -4,35 +4,27 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
+use super::forge::Asked;
 use crate::adapters::github::{DeviceFlow, GitHub};
 use crate::adapters::token::Token;
-use crate::cli::access::Login;
-use crate::domain::{Declaration, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::ports::forge::ForgeError;
 use crate::steps::world::interrupted;
 
 /// The client id by which people log in, as it was given or declared.
-fn client_id<'a>(flags: &'a Login, declaration: Option<&'a Declaration>) -> Option<&'a str> {
-    let declared = || declaration.and_then(|declaration| declaration.repository.oauth_client_id.as_deref());
-    flags.oauth_client_id.as_deref().or_else(declared)
+fn client_id<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+    let declared = || asked.declared.and_then(|declared| declared.oauth_client_id.as_deref());
+    asked.flags.oauth_client_id.as_deref().or_else(declared)
 }
 
 /// The token of a person who logs in with a browser, because they asked for it.
 ///
 /// # Errors
 /// A client id that was not given, a person who does not log in in time, and the forge's.
-pub(super) async fn wanted(
-    flags: &Login,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    api: Option<&str>,
-    deadline: Instant,
-    context: &Context,
-) -> Result<Token> {
-    match client_id(flags, declaration) {
-        Some(id) => log_in(id, repository, api, deadline, context).await,
+pub(super) async fn wanted(asked: &Asked<'_>, context: &Context) -> Result<Token> {
+    match client_id(asked) {
+        Some(id) => log_in(id, asked, context).await,
         None => Err(Failure::usage("a login with a browser needs the client id of an OAuth app, or of a GitHub App, that allows the device flow")
             .hint("make one in the settings of your account or organisation; then name it: `--oauth-client-id ID`, or `repository.oauthClientId` in gitops.yaml")
             .hint("or use a token: GITHUB_TOKEN, `gh auth login`, `--token-file FILE`")),
@@ -40,22 +32,15 @@ pub(super) async fn wanted(
 }
 
 /// The same, offered to a person who has given no token; none if they would rather not, or if no client id is known.
-pub(super) async fn offered(
-    flags: &Login,
-    declaration: Option<&Declaration>,
-    repository: &RepositoryUrl,
-    api: Option<&str>,
-    deadline: Instant,
-    context: &Context,
-) -> Result<Option<Token>> {
-    let Some(id) = client_id(flags, declaration).filter(|_| context.environment.interactive && !context.global.yes) else {
+pub(super) async fn offered(asked: &Asked<'_>, context: &Context) -> Result<Option<Token>> {
+    let Some(id) = client_id(asked).filter(|_| context.environment.interactive && !context.global.yes) else {
         return Ok(None);
     };
-    let question = format!("Log in to {} with your browser instead?", GitHub::host(repository, api)?);
+    let question = format!("Log in to {} with your browser instead?", GitHub::host(asked.repository, asked.api())?);
     if !ask(context, move || dialoguer::Confirm::new().with_prompt(question).default(true).interact()).await? {
         return Ok(None);
     }
-    log_in(id, repository, api, deadline, context).await.map(Some)
+    log_in(id, asked, context).await.map(Some)
 }
 
 /// The forge does not let people log in that way.
@@ -69,9 +54,9 @@ fn unusable(error: ForgeError) -> Failure {
     }
 }
 
-async fn log_in(id: &str, repository: &RepositoryUrl, api: Option<&str>, deadline: Instant, context: &Context) -> Result<Token> {
-    let host = GitHub::host(repository, api)?;
-    let flow = DeviceFlow::begin(repository, api, id).await.map_err(unusable)?;
+async fn log_in(id: &str, asked: &Asked<'_>, context: &Context) -> Result<Token> {
+    let host = GitHub::host(asked.repository, asked.api())?;
+    let flow = DeviceFlow::begin(asked.repository, asked.api(), id).await.map_err(unusable)?;
     let minutes = flow.expires.saturating_duration_since(Instant::now()).as_secs().div_ceil(60);
     context.events.warn(
         format!("log in at {} with the code {}", flow.page, flow.user_code),
@@ -80,7 +65,7 @@ async fn log_in(id: &str, repository: &RepositoryUrl, api: Option<&str>, deadlin
     let message = format!("waiting for somebody to log in to {host}");
     context.events.send(Event::Work { message, done: 0, total: 0 });
     let token = tokio::select! {
-        token = tokio::time::timeout_at(deadline, flow.token()) => token.ok().transpose().map_err(unusable)?.flatten(),
+        token = tokio::time::timeout_at(asked.deadline, flow.token()) => token.ok().transpose().map_err(unusable)?.flatten(),
         () = context.cancel.cancelled() => return Err(interrupted()),
     };
     let secret = token.ok_or_else(|| {

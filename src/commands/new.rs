@@ -77,12 +77,12 @@ pub(super) async fn make(arguments: Arguments, context: &Context) -> Result<Made
     let before = declared(&folder)?;
     let asking = context.environment.interactive && !context.global.yes && before.is_none();
     let wishes = Wishes { create: arguments.create_repository, push: arguments.push };
-    let token_file = arguments.token_file.clone();
+    let login = arguments.api.as_login();
     let choices = choose(arguments, before.as_ref(), asking, &folder, context).await?;
     let repository = &choices.repository;
     let wishes = if asking { ask_wishes(wishes, repository, context).await? } else { wishes };
     let work = async {
-        let publication = Publication::prepare(wishes.clone(), repository, &folder, token_file.as_deref(), context).await?;
+        let publication = Publication::prepare(wishes.clone(), repository, &folder, &login, context).await?;
         let written = scaffold(&folder, &choices, existing, context).await?;
         Ok::<_, Failure>((written, publication.carry_out().await?))
     };
@@ -236,7 +236,7 @@ async fn choose(arguments: Arguments, before: Option<&Declaration>, asking: bool
         known_hosts = before.map(|before| before.repository.known_hosts.clone()).unwrap_or_default();
     }
     let repository = Repository {
-        api: arguments.forge_api.or_else(|| before.and_then(|before| before.repository.api.clone())),
+        api: arguments.api.forge_api.or_else(|| before.and_then(|before| before.repository.api.clone())),
         github_app: None,
         oauth_client_id: None,
         url,

@@ -18,13 +18,13 @@ use crate::steps::world::interrupted;
 /// Runs `plan`.
 pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
     context.events.send(started("plan", Some(arguments.run.cluster.to_string())));
-    let sandbox = sandbox_running(&arguments.run.run.target, context).await?;
+    let sandbox = sandbox_running(&arguments.run.run.change.target, context).await?;
     let (plan, failures) = tokio::select! {
         planned = plan(&arguments, sandbox, context) => planned?,
         () = context.cancel.cancelled() => return Err(interrupted()),
     };
     context.events.send(Event::Plan { plan: Box::new(plan.clone()) });
-    let command = format!("gitops-bootstrap {} {}{}", plan.run, plan.cluster, flags(&arguments.run.run.target));
+    let command = format!("gitops-bootstrap {} {}{}", plan.run, plan.cluster, flags(&arguments.run.run.change.target));
     if context.global.output == Output::Text {
         let style = report::style(&Circumstances::of(&context.global, &context.environment));
         let shown = ShownPlan { whole: context.global.verbose > 0, next: failures.is_empty().then_some(command.as_str()) };

@@ -64,10 +64,10 @@ pub async fn run(arguments: Arguments, context: &Context) -> Result<()> {
 /// What stopped the run before the first write: a refusal, a wrong argument, an unreachable server, a person's no.
 pub async fn recover(arguments: &Arguments, context: &Context) -> Result<Recovery> {
     context.events.send(started("recover", Some(arguments.cluster.to_string())));
-    let sandbox = sandbox_up(&arguments.run.target, context).await?;
+    let sandbox = sandbox_up(&arguments.run.change.target, context).await?;
     let folder = named_folder(context);
     let began = Instant::now();
-    let deadline = began + arguments.run.timeout;
+    let deadline = began + arguments.run.change.timeout;
     // Looking changes nothing, so there is nothing to end well.
     let (mut checked, connected, planned) = tokio::select! {
         looked = look(arguments, context, &folder, sandbox, deadline) => looked?,
@@ -98,7 +98,7 @@ async fn look(
 
 /// What a recovery with these flags begins with, once all is checked that is checked before the first write.
 pub(super) async fn world(arguments: &Arguments, context: &Context, folder: &Path, sandbox: Option<State>) -> Result<World> {
-    let deadline = Instant::now() + arguments.run.timeout;
+    let deadline = Instant::now() + arguments.run.change.timeout;
     let (checked, _) = prepare(arguments, context, folder, sandbox, deadline).await?;
     Ok(checked.world)
 }
@@ -114,13 +114,12 @@ async fn prepare(
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
         preflight::load(worktree.as_ref(), &arguments.cluster, arguments.run.commit.as_ref()),
-        connect_to(&arguments.run.target, sandbox, context, Some(deadline))
+        connect_to(&arguments.run.change.target, sandbox, context, Some(deadline))
     )?;
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let mut checked = check(arguments, context, worktree, fleet, &connected, deadline).await?;
-    checked.world.explain = arguments.run.explain;
+    let checked = check(arguments, context, worktree, fleet, &connected, deadline).await?;
     Ok((checked, connected))
 }
 
@@ -141,7 +140,7 @@ fn agree_to_commands(checked: &mut Checked, arguments: &Arguments, connected: &C
             .because("nothing was changed")
             .hint("`--run-commands` agrees; `--open-gates` does without all gates"));
     }
-    let kubeconfig = match (&connected.sandbox, &arguments.run.target.kubeconfig) {
+    let kubeconfig = match (&connected.sandbox, &arguments.run.change.target.kubeconfig) {
         (Some(sandbox), _) => vec![sandbox.kubeconfig.clone()],
         (None, Some(file)) => vec![context.environment.folder.join(file)],
         (None, None) => Vec::new(),

@@ -34,9 +34,8 @@ async fn rotate(arguments: &Arguments, context: &Context) -> Result<()> {
     let begin = Instant::now();
     context.events.send(started("rotate-key", Some(arguments.cluster.to_string())));
     let recipe = if arguments.revoke_first { &StepId::REVOKE_AND_ROTATE } else { &StepId::ROTATE };
-    let run = arguments.change.as_run(arguments.paste_key);
     let survey = async {
-        let (world, connected) = look(Purpose::Rotate, &arguments.cluster, &run, context).await?;
+        let (world, connected) = look(Purpose::Rotate, &arguments.cluster, &arguments.change, arguments.paste_key, context).await?;
         world.note_rotation(|rotation| rotation.revoke_first = arguments.revoke_first);
         let planned = engine::survey(recipe, &world).await?;
         Ok::<_, Failure>((world, connected, planned))

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::application::matches_pattern;
+use super::glob::path_fits;
 use super::loopback::is_loopback;
 
 /// How a repository is reached.
@@ -130,15 +130,14 @@ impl RepositoryUrl {
         text == self.written || text.parse::<Self>().is_ok_and(|url| url.is_same_repository(self))
     }
 
-    /// Whether `pattern`, of the `sourceRepos` of an AppProject, covers this address (`IsSourcePermitted` in Argo CD's app_project_types.go). Argo CD's `*`
-    /// stops at a `/`, this one does not: of two patterns that nearly match, one may count that Argo CD would not take.
+    /// Whether `pattern`, of the `sourceRepos` of an AppProject, covers this address (`IsSourcePermitted` in Argo CD's app_project_types.go).
     pub fn is_covered_by(&self, pattern: &str) -> bool {
-        if pattern.parse::<Self>().is_ok_and(|url| url.normalised() == self.normalised()) {
+        if pattern == "*" || pattern.parse::<Self>().is_ok_and(|url| url.normalised() == self.normalised()) {
             return true;
         }
         let pattern = pattern.to_lowercase();
-        let pattern = if pattern.contains("://") || pattern == "*" { pattern } else { format!("ssh://{}", pattern.replacen(':', "/", 1)) };
-        pattern.contains('*') && matches_pattern(pattern.trim_end_matches(".git"), &self.normalised())
+        let pattern = if pattern.contains("://") { pattern } else { format!("ssh://{}", pattern.replacen(':', "/", 1)) };
+        path_fits(pattern.trim_end_matches(".git"), &self.normalised())
     }
 
     /// Whether `text` is this address in the eyes of Argo CD, which takes one for SSH and one for https for two repositories.
@@ -240,10 +239,10 @@ mod tests {
     #[test]
     fn a_project_permits_an_address_by_its_transport_too() {
         let url: RepositoryUrl = "git@github.com:Acme/fleet.git".parse().unwrap();
-        for pattern in ["*", "ssh://git@github.com/acme/fleet", "git@github.com:acme/*", "ssh://*/fleet.git"] {
+        for pattern in ["*", "ssh://git@github.com/acme/fleet", "git@github.com:acme/*", "ssh://*/*/fleet.git", "ssh://**"] {
             assert!(url.is_covered_by(pattern), "{pattern}");
         }
-        for pattern in ["", "https://github.com/acme/fleet.git", "git@github.com:other/*", "https://github.com/*"] {
+        for pattern in ["", "https://github.com/acme/fleet.git", "git@github.com:other/*", "https://github.com/*", "ssh://*/fleet.git"] {
             assert!(!url.is_covered_by(pattern), "{pattern}");
         }
     }

@@ -63,3 +63,15 @@ impl<'a> Draft<'a> {
         }
     }
 }
+
+impl<'a> Document<'a> {
+    /// A finding at what a JSON pointer names in this object, or at the nearest thing around it.
+    pub(super) fn draft(&'a self, pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Draft<'a> {
+        Draft {
+            place: Place::Within { document: self, pointer: pointer.into() },
+            object: Some(self.object.reference()),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::Draft;
-use super::glob::path_fits;
 use super::parsed::{Document, Parsed};
 use crate::domain::declaration::Allow;
+use crate::domain::glob::path_fits;
 use crate::domain::{Finding, RepositoryPath, Rule};
 use crate::manifest::declaration::FILE;
 

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Place};
 use crate::domain::{Object, RepositoryPath};
 use crate::manifest::yaml::{self, Located, Node};
 use crate::ports::git::File;
@@ -88,17 +87,7 @@ impl<'a> Parsed<'a> {
     }
 }
 
-impl<'a> Document<'a> {
-    /// A finding at what a JSON pointer names in this object, or at the nearest thing around it.
-    pub(super) fn draft(&'a self, pointer: impl Into<String>, message: impl Into<String>, hint: impl Into<String>) -> Draft<'a> {
-        Draft {
-            place: Place::Within { document: self, pointer: pointer.into() },
-            object: Some(self.object.reference()),
-            message: message.into(),
-            hint: hint.into(),
-        }
-    }
-
+impl Document<'_> {
     /// The options that an annotation of Argo CD lists for this object alone.
     pub(super) fn has_sync_option(&self, wanted: &str) -> bool {
         let options = self.object.annotation("argocd.argoproj.io/sync-options").unwrap_or_default();

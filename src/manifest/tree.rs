@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::yaml::{self, Located};
 use super::{projects, secrets};
 use crate::domain::declaration::{Repository, default_rendered};
+use crate::domain::object::InvalidObject;
 use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
 use crate::domain::{ClusterName, Commit, Object, RepositoryPath, RepositoryUrl};
 use crate::error::{Failure, Result};
@@ -104,7 +105,7 @@ pub fn read(
 /// The parsed files of one cluster.
 struct Contents<'a> {
     files: Vec<&'a File>,
-    documents: Vec<(&'a RepositoryPath, Located<Value>)>,
+    documents: Vec<(&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>)>,
     warnings: Vec<String>,
 }
 
@@ -137,28 +138,24 @@ impl<'a> Contents<'a> {
                 .map_err(|error| yaml::fault(name, 1, 1, format_args!("not UTF-8 from byte {}", error.valid_up_to())))?;
             let parsed = yaml::parse_documents(text, name)?;
             warnings.extend(secrets::in_clear(text, name, &parsed));
-            documents.extend(parsed.into_iter().map(|document| (&file.path, document)));
+            documents.extend(parsed.into_iter().map(|Located { value, line, column }| {
+                let object = Object::new(value);
+                (&file.path, Located { value: object, line, column })
+            }));
         }
         Ok(Self { files, documents, warnings })
     }
 
     /// The objects of one of Argo CD's kinds.
     fn of_kind(&self, kind: &str) -> Vec<Rendered> {
-        let objects = self.documents.iter().filter_map(|(path, document)| {
-            let is = |key: &str, wanted: &dyn Fn(&str) -> bool| document.value.get(key).and_then(Value::as_str).is_some_and(wanted);
-            let wanted = is("kind", &|found| found == kind) && is("apiVersion", &|found| found.starts_with("argoproj.io/"));
-            let object = wanted.then(|| Object::new(document.value.clone()).ok())??;
-            Some(Rendered { path: (*path).clone(), object })
-        });
-        objects.collect()
+        let wanted = |object: &Object| object.kind() == kind && object.api_version().starts_with("argoproj.io/");
+        self.all().into_iter().filter(|rendered| wanted(&rendered.object)).collect()
     }
 
     /// All objects; what is none, such as a values file, is left out.
     fn all(&self) -> Vec<Rendered> {
-        let object = |(path, document): &(&RepositoryPath, Located<Value>)| {
-            Some(Rendered { path: (*path).clone(), object: Object::new(document.value.clone()).ok()? })
-        };
-        self.documents.iter().filter_map(object).collect()
+        let objects = self.documents.iter().filter_map(|(path, document)| Some((*path, document.value.as_ref().ok()?)));
+        objects.map(|(path, object)| Rendered { path: path.clone(), object: object.clone() }).collect()
     }
 
     /// The objects in a folder, in the order of their files.
@@ -166,7 +163,7 @@ impl<'a> Contents<'a> {
         let inside = self.documents.iter().filter(|(path, _)| path.is_within(folder));
         inside
             .map(|(path, document)| {
-                let object = Object::new(document.value.clone()).map_err(|error| {
+                let object = document.value.clone().map_err(|error| {
                     yaml::fault(path.as_str(), document.line, document.column, format_args!("not a Kubernetes object: {error}"))
                 })?;
                 Ok(Rendered { path: (*path).clone(), object })
@@ -347,11 +344,9 @@ fn declared_projects(applications: &[Rendered], projects: &[Rendered], declared:
 
 /// The objects of Argo CD itself: those in the folder of the Application that holds its resource definitions.
 fn argocd(contents: &Contents<'_>, applications: &[Rendered], repository: &RepositoryUrl) -> Result<Vec<Rendered>> {
-    let defines_applications = |(_, document): &&(&RepositoryPath, Located<Value>)| {
-        document.value.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition")
-            && document.value.pointer("/metadata/name").and_then(Value::as_str) == Some("applications.argoproj.io")
-    };
-    let definition = contents.documents.iter().find(defines_applications).map(|(path, _)| *path);
+    let defines_applications = |object: &Object| object.kind() == "CustomResourceDefinition" && object.name() == "applications.argoproj.io";
+    let definition =
+        contents.documents.iter().find(|(_, document)| document.value.as_ref().is_ok_and(defines_applications)).map(|(path, _)| *path);
     let mut folders = Vec::new();
     for application in applications {
         for source in own_sources(application, repository) {

@@ -69,7 +69,14 @@ pub async fn load(worktree: &dyn Worktree, cluster: &ClusterName, commit: Option
         }
     };
     let folder = rendered_folder(&rendered, cluster)?;
-    let reading = tree::read(cluster, commit, &files, &rendered, declaration.as_ref().map(|declaration| &declaration.repository))?;
+    let declared = declaration.as_ref().map(|declaration| declaration.repository.clone());
+    let (cluster, commit) = (cluster.clone(), commit.clone());
+    // On a thread of its own: a large tree takes seconds, in which the cluster is asked and Ctrl-C is heard.
+    let parsing = tokio::task::spawn_blocking(move || {
+        let reading = tree::read(&cluster, &commit, &files, &rendered, declared.as_ref())?;
+        Ok::<_, Failure>((reading, files))
+    });
+    let (reading, files) = parsing.await.map_err(|error| Failure::bug("the reading of the tree ended early").because(error))??;
     let files = files.into_iter().filter(|file| file.path.is_within(&folder)).collect();
     Ok(Fleet { declaration, reading, files, clone, folder })
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{World, apply::CONCURRENCY, install, next_key, secret_create};
-use crate::domain::application::{Application, matches_pattern};
+use crate::domain::application::Application;
+use crate::domain::glob::name_fits;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::error::{Failure, Result};
@@ -56,7 +57,7 @@ pub(super) async fn applications(world: &World) -> Result<Vec<Object>> {
         .collect();
     let is_ours = |object: &Object| {
         let namespace = object.namespace().unwrap_or_default();
-        namespace == ARGOCD_NAMESPACE || patterns.iter().any(|pattern| matches_pattern(pattern, namespace))
+        namespace == ARGOCD_NAMESPACE || patterns.iter().any(|pattern| name_fits(pattern, namespace))
     };
     let mut found = Vec::new();
     for kind in KINDS {

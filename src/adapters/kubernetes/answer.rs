@@ -1,14 +1,26 @@
 //! What the answers of an API server mean.
 
+use bytes::Bytes;
+use http::StatusCode;
 use kube::core::Status;
 use serde_json::Value;
 
-use super::transport::{Answer, Transport};
 use crate::domain::{Object, ObjectRef, Resource};
 use crate::ports::cluster::{ClusterError, FieldConflict};
 
 /// How much of an answer that is no `Status` is quoted.
 const QUOTED: usize = 200;
+
+/// An answer of the API server that is not a passing fault.
+#[derive(Debug)]
+pub(super) struct Answer {
+    /// The address of the server, for messages.
+    pub(super) server: String,
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+    /// The server's clock, as the header `Date` has it.
+    pub(super) date: Option<String>,
+}
 
 /// What a request was about.
 #[derive(Clone, Copy)]
@@ -21,87 +33,99 @@ pub(super) enum Subject<'a> {
     Kind(&'a Resource),
 }
 
-/// What the server says of a failure, in its own words if it is a `Status`.
-pub(super) fn message(answer: &Answer) -> String {
-    let status = status(answer);
-    if !status.message.is_empty() {
-        return status.message;
+impl Answer {
+    pub(super) fn is_success(&self) -> bool {
+        self.status.is_success()
     }
-    let text = String::from_utf8_lossy(&answer.body);
-    let text = text.trim();
-    if text.is_empty() || text.starts_with('<') || text.starts_with('{') {
-        // A proxy's page or a stranger's JSON is no help to anyone.
-        answer.status.to_string()
-    } else {
-        format!("{}: {}", answer.status, text.chars().take(QUOTED).collect::<String>())
+
+    /// What the server says of a failure, in its own words if it is a `Status`.
+    pub(super) fn message(&self) -> String {
+        let status = self.said();
+        if !status.message.is_empty() {
+            return status.message;
+        }
+        let text = String::from_utf8_lossy(&self.body);
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('<') || text.starts_with('{') {
+            // A proxy's page or a stranger's JSON is no help to anyone.
+            self.status.to_string()
+        } else {
+            format!("{}: {}", self.status, text.chars().take(QUOTED).collect::<String>())
+        }
     }
-}
 
-fn status(answer: &Answer) -> Status {
-    serde_json::from_slice(&answer.body).unwrap_or_else(|_| Status::failure("", ""))
-}
+    fn said(&self) -> Status {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| Status::failure("", ""))
+    }
 
-/// Whether this is how server-side apply refuses a field that the kind does not have: as an internal error (500) with these words
-/// (`managedfields/internal/structuredmerge.go` in Kubernetes' apimachinery). It does not pass.
-pub(super) fn is_schema_error(answer: &Answer) -> bool {
-    answer.status == http::StatusCode::INTERNAL_SERVER_ERROR && message(answer).starts_with("failed to create typed patch object")
-}
+    /// Whether this is how server-side apply refuses a field that the kind does not have: as an internal error (500) with these words
+    /// (`managedfields/internal/structuredmerge.go` in Kubernetes' apimachinery). It does not pass.
+    pub(super) fn is_schema_error(&self) -> bool {
+        self.status == StatusCode::INTERNAL_SERVER_ERROR && self.message().starts_with("failed to create typed patch object")
+    }
 
-/// The JSON of a good answer. Its depth is limited by the parser, its size by the transport.
-pub(super) fn json(transport: &Transport, answer: &Answer) -> Result<Value, ClusterError> {
-    serde_json::from_slice(&answer.body).map_err(|error| {
-        let what = match error.classify() {
-            serde_json::error::Category::Eof => "an answer that breaks off",
-            _ if answer.body.trim_ascii_start().starts_with(b"<") => "a page of HTML",
-            _ => "what is no JSON, or nests too deep",
+    /// The JSON of a good self. Its depth is limited by the parser, its size by the transport.
+    pub(super) fn json(&self) -> Result<Value, ClusterError> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let what = match error.classify() {
+                serde_json::error::Category::Eof => "an answer that breaks off",
+                _ if self.body.trim_ascii_start().starts_with(b"<") => "a page of HTML",
+                _ => "what is no JSON, or nests too deep",
+            };
+            self.unintelligible(format!("{what}, with status {}", self.status))
+        })
+    }
+
+    /// The object in a good self.
+    pub(super) fn object(&self) -> Result<Object, ClusterError> {
+        Object::new(self.json()?).map_err(|error| self.unintelligible(format!("an object without what every object has: {error}")))
+    }
+
+    /// What a refusal (4xx) means for `subject`.
+    pub(super) fn refusal(&self, subject: Subject<'_>) -> ClusterError {
+        let status = self.said();
+        let (message, object) = match subject {
+            Subject::Sent(object, sent) if object.resource.kind == "Secret" => (without_secrets(&self.message(), sent), Some(object)),
+            Subject::Sent(object, _) => (self.message(), Some(object)),
+            Subject::Object(object) => (self.message(), Some(object)),
+            Subject::Kind(_) => (self.message(), None),
         };
-        transport.unintelligible(format!("{what}, with status {}", answer.status))
-    })
-}
-
-/// The object in a good answer.
-pub(super) fn object(transport: &Transport, answer: &Answer) -> Result<Object, ClusterError> {
-    Object::new(json(transport, answer)?)
-        .map_err(|error| transport.unintelligible(format!("an object without what every object has: {error}")))
-}
-
-/// What a refusal (4xx) means for `subject`.
-pub(super) fn refusal(transport: &Transport, answer: &Answer, subject: Subject<'_>) -> ClusterError {
-    let status = status(answer);
-    let (message, object) = match subject {
-        Subject::Sent(object, sent) if object.resource.kind == "Secret" => (without_secrets(&message(answer), sent), Some(object)),
-        Subject::Sent(object, _) => (message(answer), Some(object)),
-        Subject::Object(object) => (message(answer), Some(object)),
-        Subject::Kind(_) => (message(answer), None),
-    };
-    let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
-    match (answer.status.as_u16(), object) {
-        (403, object) if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") || message.contains("is being terminated") => {
-            let namespace = object.and_then(|object| object.namespace.clone());
-            ClusterError::Terminating(namespace.unwrap_or_default())
-        }
-        (403, _) => ClusterError::Forbidden(message),
-        (404, Some(object)) => match &status.details {
-            Some(details) if details.kind == "namespaces" && object.resource.kind != "Namespace" => {
-                ClusterError::NotFound(ObjectRef::cluster_wide("v1", "Namespace", &details.name))
+        let causes = status.details.as_ref().map(|details| details.causes.as_slice()).unwrap_or_default();
+        match (self.status.as_u16(), object) {
+            (403, object)
+                if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") || message.contains("is being terminated") =>
+            {
+                let namespace = object.and_then(|object| object.namespace.clone());
+                ClusterError::Terminating(namespace.unwrap_or_default())
             }
-            Some(details) if !details.name.is_empty() => ClusterError::NotFound(object.clone()),
-            _ => ClusterError::NotServed(object.resource.clone()),
-        },
-        (409, Some(object)) => {
-            let fields: Vec<_> = causes.iter().filter(|cause| cause.reason == "FieldManagerConflict").map(conflict).collect();
-            match status.reason.as_str() {
-                _ if !fields.is_empty() => ClusterError::FieldConflict { object: object.clone(), fields },
-                "AlreadyExists" => ClusterError::AlreadyExists(object.clone()),
-                _ => ClusterError::Stale(object.clone()),
+            (403, _) => ClusterError::Forbidden(message),
+            (404, Some(object)) => match &status.details {
+                Some(details) if details.kind == "namespaces" && object.resource.kind != "Namespace" => {
+                    ClusterError::NotFound(ObjectRef::cluster_wide("v1", "Namespace", &details.name))
+                }
+                Some(details) if !details.name.is_empty() => ClusterError::NotFound(object.clone()),
+                _ => ClusterError::NotServed(object.resource.clone()),
+            },
+            (409, Some(object)) => {
+                let fields: Vec<_> = causes.iter().filter(|cause| cause.reason == "FieldManagerConflict").map(conflict).collect();
+                match status.reason.as_str() {
+                    _ if !fields.is_empty() => ClusterError::FieldConflict { object: object.clone(), fields },
+                    "AlreadyExists" => ClusterError::AlreadyExists(object.clone()),
+                    _ => ClusterError::Stale(object.clone()),
+                }
             }
+            (400..=500, Some(object)) => ClusterError::Invalid { object: object.clone(), message },
+            (404, None) => match subject {
+                Subject::Kind(resource) => ClusterError::NotServed(resource.clone()),
+                Subject::Object(_) | Subject::Sent(..) => self.unintelligible(message),
+            },
+            _ => self.unintelligible(message),
         }
-        (400..=500, Some(object)) => ClusterError::Invalid { object: object.clone(), message },
-        (404, None) => match subject {
-            Subject::Kind(resource) => ClusterError::NotServed(resource.clone()),
-            Subject::Object(_) | Subject::Sent(..) => transport.unintelligible(message),
-        },
-        _ => transport.unintelligible(message),
+    }
+
+    /// The error for an answer that no API server gives.
+    pub(super) fn unintelligible(&self, message: impl Into<String>) -> ClusterError {
+        ClusterError::Unintelligible { server: self.server.clone(), message: message.into() }
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Instant;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Deserialize;
 
-use super::answer::{self, Subject};
-use super::transport::{Answer, Call, Transport};
+use super::answer::{Answer, Subject};
+use super::transport::{Call, Transport};
 use crate::domain::Resource;
 use crate::ports::cluster::{ClusterError, Scope};
 
@@ -106,7 +106,7 @@ async fn ask(transport: &Transport, resource: &Resource) -> Result<Kinds, Cluste
     if answer.status == http::StatusCode::NOT_FOUND {
         return Ok(Kinds::new());
     }
-    Ok(listed(transport, &answer, resource)?
+    Ok(listed(&answer, resource)?
         .map(|listed| {
             let scope = if listed.namespaced { Scope::Namespaced } else { Scope::Cluster };
             (listed.kind, Served { plural: listed.name, scope })
@@ -115,16 +115,12 @@ async fn ask(transport: &Transport, resource: &Resource) -> Result<Kinds, Cluste
 }
 
 /// The kinds in an answer to [`ask`].
-fn listed(
-    transport: &Transport,
-    answer: &Answer,
-    resource: &Resource,
-) -> Result<impl Iterator<Item = ListedResource> + use<>, ClusterError> {
+fn listed(answer: &Answer, resource: &Resource) -> Result<impl Iterator<Item = ListedResource> + use<>, ClusterError> {
     if !answer.is_success() {
-        return Err(answer::refusal(transport, answer, Subject::Kind(resource)));
+        return Err(answer.refusal(Subject::Kind(resource)));
     }
-    let list: ResourceList = serde_json::from_value(answer::json(transport, answer)?)
-        .map_err(|_| transport.unintelligible(format!("a list of resources of {} without their names", resource.api_version)))?;
+    let list: ResourceList = serde_json::from_value(answer.json()?)
+        .map_err(|_| answer.unintelligible(format!("a list of resources of {} without their names", resource.api_version)))?;
     // A name with a slash is a subresource, which has its parent's kind or another.
     Ok(list.resources.into_iter().filter(|listed| !listed.name.contains('/')))
 }
@@ -133,15 +129,15 @@ fn listed(
 pub(super) async fn namespaced(transport: &Transport) -> Result<Vec<Resource>, ClusterError> {
     let answer = transport.send(&Call::get("/apis".to_owned())).await?;
     if !answer.is_success() {
-        return Err(answer::refusal(transport, &answer, Subject::Kind(&Resource::new("v1", "APIGroupList"))));
+        return Err(answer.refusal(Subject::Kind(&Resource::new("v1", "APIGroupList"))));
     }
-    let list: GroupList = serde_json::from_value(answer::json(transport, &answer)?)
-        .map_err(|_| transport.unintelligible("a list of API groups without their versions"))?;
+    let list: GroupList =
+        serde_json::from_value(answer.json()?).map_err(|_| answer.unintelligible("a list of API groups without their versions"))?;
     let versions = std::iter::once("v1".to_owned()).chain(list.groups.into_iter().map(|group| group.preferred_version.group_version));
     let asked = versions.map(|version| async move {
         let resource = Resource::new(&version, "APIResourceList");
         let answer = transport.send(&Call::get(super::group_path(&resource))).await?;
-        let kinds = listed(transport, &answer, &resource)?;
+        let kinds = listed(&answer, &resource)?;
         let kinds = kinds.filter(|listed| listed.namespaced && listed.verbs.iter().any(|verb| verb == "list"));
         Ok::<_, ClusterError>(kinds.map(|listed| Resource::new(&version, &listed.kind)).collect::<Vec<_>>())
     });

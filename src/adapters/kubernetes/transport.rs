@@ -13,6 +13,7 @@ use kube::client::{Body, ClientBuilder};
 use tokio::sync::RwLock;
 use tokio::time::Instant;
 
+use super::answer::Answer;
 use super::flaky::{Dice, Flaky};
 use super::kubeconfig::Access;
 use super::{ConnectOptions, plugin};
@@ -46,15 +47,6 @@ pub(super) struct Call {
     accept: &'static str,
     content_type: &'static str,
     body: Vec<u8>,
-}
-
-/// An answer of the API server that is not a passing fault.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) body: Vec<u8>,
-    /// The server's clock, as the header `Date` has it.
-    pub(super) date: Option<String>,
 }
 
 /// Why one attempt failed.
@@ -115,12 +107,6 @@ impl Call {
             request = request.header(header::CONTENT_TYPE, self.content_type);
         }
         request.body(Body::from(self.body.clone()))
-    }
-}
-
-impl Answer {
-    pub(super) fn is_success(&self) -> bool {
-        self.status.is_success()
     }
 }
 
@@ -253,26 +239,24 @@ impl Transport {
         let response = session.client.send(request).await.map_err(|error| self.failed(&error))?;
         let (head, body) = response.into_parts();
         let body = match Limited::new(body, ANSWER_LIMIT).collect().await {
-            Ok(body) => body.to_bytes().to_vec(),
+            Ok(body) => body.to_bytes(),
             Err(error) if error.is::<LengthLimitError>() => {
                 return Err(unintelligible(format!("more than {} MiB", ANSWER_LIMIT >> 20)));
             }
             Err(error) => return Err(self.broken(error.as_ref())),
         };
         let date = head.headers.get(header::DATE).and_then(|date| date.to_str().ok()).map(str::to_owned);
-        let answer = Answer { status: head.status, body, date };
+        let answer = Answer { server: self.server.clone(), status: head.status, body, date };
         match head.status {
-            StatusCode::UNAUTHORIZED => {
-                Err(Failed::Unauthorized { message: super::answer::message(&answer), generation: session.generation })
-            }
-            _ if super::answer::is_schema_error(&answer) => Ok(answer),
+            StatusCode::UNAUTHORIZED => Err(Failed::Unauthorized { message: answer.message(), generation: session.generation }),
+            _ if answer.is_schema_error() => Ok(answer),
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::INTERNAL_SERVER_ERROR
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::GATEWAY_TIMEOUT => {
                 let retry_after = head.headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-                let message = super::answer::message(&answer);
+                let message = answer.message();
                 Err(Failed::Passing { message, retry_after: retry_after.map(Duration::from_secs), reached: true })
             }
             status if status.is_redirection() => Err(unintelligible(format!("{status}, and an API server redirects nobody"))),

@@ -10,8 +10,9 @@ use super::machine::Heard;
 use crate::adapters::github::GitHub;
 use crate::adapters::proxy;
 use crate::adapters::ssh_key::SshKeyMaker;
-use crate::cli::run::Run;
-use crate::commands::bootstrap::{self, github, without_token};
+use crate::cli::forge::Login;
+use crate::commands::bootstrap;
+use crate::commands::forge::{Asked, Rights};
 use crate::domain::repository_url::Transport;
 use crate::domain::{Check, CheckId, Declaration, HostKeys, RepositoryUrl};
 use crate::error::{Failure, Result};
@@ -94,7 +95,7 @@ pub(super) async fn look(
     board: &Board,
     subject: &Subject,
     declaration: Option<&Declaration>,
-    flags: &Run,
+    flags: &Login,
     deadline: Instant,
     context: &Context,
 ) -> Told {
@@ -114,16 +115,23 @@ async fn token(
     board: &Board,
     subject: &Subject,
     declaration: Option<&Declaration>,
-    flags: &Run,
+    flags: &Login,
     deadline: Instant,
     context: &Context,
 ) -> Told {
     let mut told = Told::default();
     let repository = &subject.repository;
-    let found = match github(flags, context, declaration, repository, subject.sandbox.as_ref(), deadline).await {
+    let asked = Asked {
+        flags,
+        declared: declaration.map(|declaration| &declaration.repository),
+        repository,
+        sandbox: subject.sandbox.as_ref(),
+        deadline,
+    };
+    let found = match asked.find(Rights::Administration, context).await {
         Ok(Some(found)) => found,
         Ok(None) => {
-            let failure = without_token(flags, declaration, repository);
+            let failure = asked.without_token_for_key();
             let warning = Check::warning(CheckId::Token, failure.message.as_ref());
             board.note(failure.hints.iter().fold(warning, |check, hint| check.hint(hint.clone())));
             board.leave_out(&OF_TOKEN, None, "there is no token");

@@ -12,9 +12,10 @@ use self::record::Record;
 use super::ground::Ground;
 use crate::adapters::kubernetes::KubernetesCluster;
 use crate::adapters::process::{Output, Program};
-use crate::cli::access::{Access, Login};
+use crate::cli::access::Access;
 use crate::cli::drill::{Arguments, ForgeDown};
-use crate::cli::{recover as cli, run::Run};
+use crate::cli::forge::Login;
+use crate::cli::{change, recover as cli, run::Run};
 use crate::commands::{Context, recover};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE, Tree};
 use crate::domain::{Application, ApplicationRef, Object, ObjectRef};
@@ -142,21 +143,21 @@ fn flags(arguments: &Arguments, ground: &Ground, tree: &Tree) -> cli::Arguments 
     cli::Arguments {
         cluster: arguments.cluster.clone(),
         run: Run {
-            target,
-            token_file: None,
-            forge_api: None,
+            change: change::Change {
+                target,
+                login: Login::default(),
+                accept_rename: false,
+                wait: true,
+                explain: false,
+                kill_at: None,
+                timeout: arguments.timeout,
+            },
             paste_key: false,
-            login: Login::default(),
             access: Access::default(),
             webhook: None,
             fix_key: false,
-            accept_rename: false,
             take_ownership: false,
             commit: Some(tree.commit.clone()),
-            wait: true,
-            explain: false,
-            kill_at: None,
-            timeout: arguments.timeout,
         },
         bundle: None,
         identities: arguments.identities.clone(),

@@ -9,8 +9,9 @@ use crate::adapters::kubernetes::contexts;
 use crate::cli::init::Arguments;
 use crate::cli::{Output, new as cli};
 use crate::commands::ask::ask;
-use crate::commands::bootstrap::{forge, named_folder};
+use crate::commands::bootstrap::named_folder;
 use crate::commands::connect::{choose_context, kubeconfigs};
+use crate::commands::forge::Asked;
 use crate::commands::{Context, fleet, new};
 use crate::domain::ClusterName;
 use crate::error::{Failure, Kind, Result};
@@ -43,9 +44,9 @@ pub(super) async fn start(arguments: &mut Arguments, context: &Context) -> Resul
     let named = named_folder(context);
     // A commit can be read without its files being checked out.
     let mut found = fleet::around(&named).or_else(|| arguments.run.commit.is_some().then(|| named.clone()));
-    if found.is_none() && !arguments.run.target.sandbox && asks(context) {
+    if found.is_none() && !arguments.run.change.target.sandbox && asks(context) {
         match offer(context).await? {
-            Offer::Sandbox => arguments.run.target.sandbox = true,
+            Offer::Sandbox => arguments.run.change.target.sandbox = true,
             Offer::New => match make(&named, arguments, context).await? {
                 Some(folder) => found = Some(folder),
                 None => return Ok(None),
@@ -53,15 +54,15 @@ pub(super) async fn start(arguments: &mut Arguments, context: &Context) -> Resul
         }
     }
     refuse_unknown(arguments, found.as_deref())?;
-    if !arguments.run.target.sandbox {
+    if !arguments.run.change.target.sandbox {
         let missing = missing(arguments, found.as_deref(), context).await;
         if !missing.is_empty() {
             return Err(lacking(missing));
         }
     }
     let cluster = cluster(arguments, found.as_deref(), context).await?;
-    if !arguments.run.target.sandbox && context.environment.interactive {
-        arguments.run.target.context = choose_context(&arguments.run.target, context).await?;
+    if !arguments.run.change.target.sandbox && context.environment.interactive {
+        arguments.run.change.target.context = choose_context(&arguments.run.change.target, context).await?;
     }
     let is_fleet = found.is_some();
     Ok(Some(Start { folder: found.unwrap_or(named), is_fleet, cluster }))
@@ -101,12 +102,10 @@ async fn make(here: &Path, arguments: &Arguments, context: &Context) -> Result<O
     let folder =
         ask(context, move || dialoguer::Input::<String>::new().with_prompt("Folder for it").default(suggested.to_owned()).interact_text())
             .await?;
-    let run = &arguments.run;
     let mut wanted = by_environment()?;
     wanted.folder = Some(if folder == "." { here.to_owned() } else { here.join(folder) });
     wanted.clusters.extend(arguments.cluster.clone());
-    wanted.token_file = run.token_file.clone();
-    wanted.forge_api = run.forge_api.clone();
+    wanted.api = arguments.run.change.login.api.clone();
     let made = new::make(wanted, context).await?;
     if !made.is_pushed() {
         new::report(&made, context);
@@ -186,9 +185,11 @@ async fn missing(arguments: &Arguments, fleet: Option<&Path>, context: &Context)
     missing.extend(missing_context(arguments, context));
     // Alone it is named where it is needed, with more to say about it.
     if let Some(declared) = fleet.filter(|_| !missing.is_empty()).and_then(fleet::declared) {
-        let deadline = Instant::now() + arguments.run.timeout;
-        let found = forge(&arguments.run, context, Some(&declared), &declared.repository.url, None, deadline).await;
-        if matches!(found, Ok(None)) && !arguments.run.paste_key && declared.repository.github_app.is_none() {
+        let deadline = Instant::now() + arguments.run.change.timeout;
+        let repository = &declared.repository;
+        let flags = &arguments.run.change.login;
+        let asked = Asked { flags, declared: Some(repository), repository: &repository.url, sandbox: None, deadline };
+        if !arguments.run.paste_key && matches!(asked.forge(context).await, Ok(None)) && declared.repository.github_app.is_none() {
             missing.push(Missing {
                 what: format!("there is no token for {}", declared.repository.url.host()),
                 how: "give a token: `--token-file FILE`, GITOPS_BOOTSTRAP_TOKEN_FILE or GITHUB_TOKEN; or let somebody register the key by hand: `--paste-key`"
@@ -200,7 +201,7 @@ async fn missing(arguments: &Arguments, fleet: Option<&Path>, context: &Context)
 }
 
 fn missing_context(arguments: &Arguments, context: &Context) -> Option<Missing> {
-    let target = &arguments.run.target;
+    let target = &arguments.run.change.target;
     match contexts(&kubeconfigs(target, context)) {
         Err(error) => Some(Missing {
             what: error.to_string(),

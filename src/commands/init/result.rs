@@ -39,7 +39,7 @@ pub(super) async fn report(
         _ => None,
     };
     if context.global.output == Output::Text {
-        let url = if connected.sandbox.is_some() { argocd_url(&arguments.run.target, context).await? } else { None };
+        let url = if connected.sandbox.is_some() { argocd_url(&arguments.run.change.target, context).await? } else { None };
         let shown = End { world, steps, applications: &applications, fingerprint: fingerprint.as_ref(), url: url.as_deref(), elapsed };
         shown.show(arguments, connected, folder, context);
         return Ok(());
@@ -95,7 +95,7 @@ impl End<'_> {
         let repository = wanted.tree.repository.to_string();
         let steps: Vec<(StepId, Duration)> = self.steps.iter().map(|step| (step.step, Duration::from_millis(step.milliseconds))).collect();
         let kubectl = match &connected.sandbox {
-            Some(_) => format!("gitops-bootstrap sandbox kubectl{} --", sandbox_name(&arguments.run.target)),
+            Some(_) => format!("gitops-bootstrap sandbox kubectl{} --", sandbox_name(&arguments.run.change.target)),
             None => format!("kubectl --context {}", wanted.facts.context),
         };
         let summary = Summary {
@@ -132,14 +132,14 @@ fn next(arguments: &Arguments, cluster: &str, connected: &Connected, folder: &Pa
         next.push((format!("cd {shown}"), "the fleet repository: change it, render, commit and push; Argo CD does the rest".to_owned()));
     }
     let target = match &connected.sandbox {
-        Some(_) if arguments.run.target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
-        Some(_) => format!(" --sandbox --sandbox-name {}", arguments.run.target.sandbox_name),
-        None => arguments.run.target.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default(),
+        Some(_) if arguments.run.change.target.sandbox_name == SandboxName::default() => " --sandbox".to_owned(),
+        Some(_) => format!(" --sandbox --sandbox-name {}", arguments.run.change.target.sandbox_name),
+        None => arguments.run.change.target.context.as_ref().map(|context| format!(" --context {context}")).unwrap_or_default(),
     };
     next.push((format!("gitops-bootstrap status {cluster}{target}"), "how it stands".to_owned()));
     if connected.sandbox.is_some() {
         next.push((
-            format!("gitops-bootstrap sandbox down{}", sandbox_name(&arguments.run.target)),
+            format!("gitops-bootstrap sandbox down{}", sandbox_name(&arguments.run.change.target)),
             "ends the sandbox and leaves nothing".to_owned(),
         ));
     }

@@ -10,10 +10,10 @@ use tokio::time::Instant;
 
 use crate::adapters::git::publish::{Access, Author, NewRepository, person};
 use crate::adapters::git::{GitRemote, GitWorktree};
-use crate::adapters::github::{GitHub, GitHubOptions};
-use crate::adapters::token::{self, TokenSources};
+use crate::cli::forge::Login;
 use crate::commands::Context;
 use crate::commands::ask::ask;
+use crate::commands::forge::Asked;
 use crate::domain::Commit;
 use crate::domain::declaration::Repository;
 use crate::error::{Failure, Kind, Result};
@@ -78,10 +78,10 @@ impl<'a> Publication<'a> {
         wishes: Wishes,
         repository: &'a Repository,
         folder: &'a Path,
-        token_file: Option<&Path>,
+        login: &Login,
         context: &'a Context,
     ) -> Result<Self> {
-        let forge = if wishes.create { Some(forge(repository, token_file, context).await?) } else { None };
+        let forge = if wishes.create { Some(forge(repository, login, context).await?) } else { None };
         let mut publication = Self { wishes, repository, folder, forge, remote_head: None, context };
         if publication.wishes.push {
             publication.check_clone().await?;
@@ -255,31 +255,13 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// The forge's API with the token that was found.
-async fn forge(repository: &Repository, token_file: Option<&Path>, context: &Context) -> Result<Arc<dyn Forge>> {
-    let api = repository.api.as_deref();
-    let host = GitHub::host(&repository.url, api)?;
-    let sources = TokenSources {
-        file: token_file,
-        environment: &context.environment.variables,
-        host: &host,
-        interactive: context.environment.interactive,
-        events: &context.events,
-    };
-    let Some(token) = token::find(sources).await? else {
-        let login = if host == "github.com" {
-            "set GITHUB_TOKEN, or log in with `gh auth login`"
-        } else {
-            "set GH_ENTERPRISE_TOKEN, or log in with `gh auth login --hostname`"
-        };
-        return Err(Failure::usage(format!("there is no token for {host}"))
-            .because("the repository is created by its API; nothing was written")
-            .hint(login)
-            .hint("or name a file with the token: `--token-file FILE`")
-            .hint("or create the repository by hand, and leave `--create-repository` out"));
-    };
-    context.events.send(Event::Fact { name: "token", text: token.origin });
+/// The forge's API with the token that is found.
+async fn forge(repository: &Repository, login: &Login, context: &Context) -> Result<Arc<dyn Forge>> {
     let deadline = Instant::now() + PATIENCE;
-    let options = GitHubOptions { repository: repository.url.clone(), api: repository.api.clone(), token: token.secret, deadline };
-    Ok(Arc::new(GitHub::connect(options)?))
+    let asked = Asked { flags: login, declared: Some(repository), repository: &repository.url, sandbox: None, deadline };
+    asked.forge(context).await?.ok_or_else(|| {
+        asked
+            .without_token("the repository is created by its API; nothing was written")
+            .hint("or create the repository by hand, and leave `--create-repository` out")
+    })
 }

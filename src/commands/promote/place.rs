@@ -6,14 +6,12 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use crate::adapters::git::publish::{Access, Author, person};
-use crate::adapters::github::{GitHub, GitHubOptions};
-use crate::adapters::token::{self, TokenSources};
 use crate::cli::Target;
 use crate::cli::promote::Arguments;
+use crate::commands::forge::{Asked, Rights};
 use crate::commands::{Context, connect};
 use crate::domain::{Declaration, HostKeys, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
-use crate::event::Event;
 use crate::ports::git::GitError;
 use crate::ports::{Forge as _, PullRequests};
 use crate::sandbox::State;
@@ -59,7 +57,20 @@ impl Place {
             sandbox: state.as_ref().map(access_of).transpose()?,
         };
         if !arguments.no_pull_request {
-            let forge = forge(arguments, declaration, state.as_ref(), context, deadline).await?;
+            let asked = Asked {
+                flags: &arguments.login,
+                declared: Some(repository),
+                repository: &repository.url,
+                sandbox: state.as_ref(),
+                deadline,
+            };
+            let found = asked.find(Rights::Write, context).await?.ok_or_else(|| {
+                asked
+                    .without_token("the pull request is opened by its API")
+                    .because(UNCHANGED)
+                    .hint("or push the branch alone, and open the pull request by hand: `--no-pull-request`")
+            })?;
+            let forge = found.told(context);
             let facts = forge.repository().await.map_err(|error| Failure::from(error).because(UNCHANGED))?;
             for warning in facts.warnings {
                 context.events.warn(warning, None);
@@ -124,41 +135,4 @@ fn access_of(state: &State) -> Result<(SecretString, HostKeys)> {
     let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
         .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
     Ok((state.forge.user_key()?, hosts))
-}
-
-/// The forge's API with the token that was found.
-async fn forge(
-    arguments: &Arguments,
-    declaration: &Declaration,
-    sandbox: Option<&State>,
-    context: &Context,
-    deadline: Instant,
-) -> Result<GitHub> {
-    let repository = &declaration.repository.url;
-    let declared = arguments.forge_api.as_deref().or(declaration.repository.api.as_deref());
-    let stand_in = sandbox.filter(|state| state.forge.stand_in(repository).is_some()).map(|state| state.forge.api.as_str());
-    let api = stand_in.or(declared);
-    let token = match sandbox {
-        Some(state) if arguments.token_file.is_none() => state.forge.token("write")?,
-        _ => {
-            let host = GitHub::host(repository, api)?;
-            let sources = TokenSources {
-                file: arguments.token_file.as_deref(),
-                environment: &context.environment.variables,
-                host: &host,
-                interactive: context.environment.interactive,
-                events: &context.events,
-            };
-            let token = token::find(sources).await?.ok_or_else(|| {
-                Failure::usage(format!("there is no token for {host}"))
-                    .because("the pull request is opened by its API")
-                    .because(UNCHANGED)
-                    .hint("set GITHUB_TOKEN, or log in with `gh auth login`; or name a file with the token: `--token-file FILE`")
-                    .hint("or push the branch alone, and open the pull request by hand: `--no-pull-request`")
-            })?;
-            context.events.send(Event::Fact { name: "token", text: token.origin });
-            token.secret
-        }
-    };
-    Ok(GitHub::connect(GitHubOptions { repository: repository.clone(), api: api.map(str::to_owned), token, deadline })?)
 }

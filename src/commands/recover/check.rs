@@ -9,12 +9,13 @@ use super::deploy_key::{Api, api_is_down, ask, keep_if_it_opens};
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
+use crate::commands::access::access;
 use crate::commands::bootstrap::{
-    access, compare_clone, declared_webhook, faults, forge, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts,
-    without_token,
+    compare_clone, declared_webhook, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts, world,
 };
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
+use crate::commands::forge::Asked;
 use crate::commands::serve_clone;
 use crate::domain::tree::Tree;
 use crate::domain::{Bundle, PublicKey};
@@ -22,7 +23,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::manifest::decryptable::{Decryption, Keys, check_decryptable};
 use crate::plan::losses::losses;
 use crate::plan::recovery::{Loss, LossKind, StaleKey};
-use crate::ports::{Cluster, KeyMaker, Worktree};
+use crate::ports::Worktree;
 use crate::preflight::{self, Allowed, Fleet, Found};
 use crate::steps::World;
 use crate::steps::credential::Access;
@@ -56,7 +57,6 @@ pub(super) async fn check(
     let tree = &fleet.reading.tree;
     let declaration = fleet.declaration.as_ref();
     let cluster = &connected.cluster;
-    let keys: Arc<dyn KeyMaker> = Arc::new(SshKeyMaker);
     let remote = remote(context, &tree.repository, connected.sandbox.as_ref())?;
     let hosts = pinned_hosts(declaration)?;
     let allowed = Allowed { into_non_empty: arguments.into_non_empty, new_identity: arguments.new_identity };
@@ -65,7 +65,14 @@ pub(super) async fn check(
     let found = preflight::check_target(cluster, &arguments.cluster, declaration, tree, allowed, &context.events).await?;
     let mut bundle = opened(arguments, worktree.as_ref(), tree, context).await?;
     let is_up = !arguments.serve_clone;
-    let (access, apps) = access(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?;
+    let asked = Asked {
+        flags: &flags.change.login,
+        declared: declaration.map(|declaration| &declaration.repository),
+        repository: &tree.repository,
+        sandbox: connected.sandbox.as_ref(),
+        deadline,
+    };
+    let (access, apps) = access(&flags.access, &asked, context).await?;
     if let (Access::AnyPassword, Some(bundle)) = (&access, &mut bundle) {
         // It is for the forge that is stood in for, which is not to be asked.
         let place = bundle.access_to(&tree.repository).map(|entry| entry.object.reference());
@@ -74,13 +81,13 @@ pub(super) async fn check(
     let declared = declared_webhook(declaration, &arguments.cluster).filter(|_| connected.sandbox.is_none());
     let webhook = flags.webhook.clone().or(declared).filter(|_| is_up);
     let has_key = matches!(access, Access::DeployKey);
-    let forge = match is_up && (has_key || webhook.is_some()) {
-        true => forge(flags, context, declaration, &tree.repository, connected.sandbox.as_ref(), deadline).await?,
+    let forge = match is_up && !flags.paste_key && (has_key || webhook.is_some()) {
+        true => asked.forge(context).await?,
         false => None,
     };
     let host_keys = async {
         match is_up {
-            true => preflight::check_host_keys(remote.as_ref(), keys.as_ref(), &tree.repository, &tree.revision, &hosts)
+            true => preflight::check_host_keys(remote.as_ref(), &SshKeyMaker, &tree.repository, &tree.revision, &hosts)
                 .await
                 .map_err(with_clone_instead),
             false => Ok(()),
@@ -102,7 +109,7 @@ pub(super) async fn check(
     check_alive(arguments, &api, &found, context)?;
     // The bundle's key is used last of all: from then on the forge says that it was used today.
     let kept = match is_up {
-        true => keep_if_it_opens(&mut bundle, &api, tree, keys.as_ref(), remote.as_ref(), &hosts, context).await?,
+        true => keep_if_it_opens(&mut bundle, &api, tree, &SshKeyMaker, remote.as_ref(), &hosts, context).await?,
         // Whether it still opens the repository is seen once the forge is back.
         false => None,
     };
@@ -119,7 +126,7 @@ pub(super) async fn check(
         bundle,
         take_ownership: flags.take_ownership,
         fix_key: flags.fix_key,
-        wait_for_lock: flags.wait,
+        wait_for_lock: flags.change.wait,
         recovery: Some(Recovering {
             gates: declaration.map(|declaration| declaration.recovery.gates.clone()).unwrap_or_default(),
             open_gates: arguments.open_gates,
@@ -131,19 +138,8 @@ pub(super) async fn check(
     };
     let has_bundle = wanted.bundle.is_some();
     let has_api = matches!(api, Api::Keys(_));
-    let world = World::new(
-        Arc::new(cluster.clone()) as Arc<dyn Cluster>,
-        forge.filter(|_| has_api),
-        remote,
-        keys,
-        context.events.clone(),
-        context.cancel.clone(),
-        deadline,
-        Arc::new(faults(flags)?),
-        wanted,
-    )
-    .with_access(access, apps)
-    .with_webhook(webhook);
+    let forge = forge.filter(|_| has_api);
+    let world = world(connected, forge, remote, wanted, &flags.change, deadline, context)?.with_access(access, apps).with_webhook(webhook);
     if !is_up {
         let world = serve_clone::serve(world, worktree, &fleet, head.as_ref(), flags.commit.as_ref(), context).await?;
         return Ok(Checked { world, found, losses, stale_keys, has_bundle });
@@ -153,7 +149,7 @@ pub(super) async fn check(
             Api::Down(failure) => return Err(api_is_down(failure)),
             _ if context.environment.interactive => {}
             _ => {
-                return Err(without_token(flags, declaration, &tree.repository).hint("or restore the key from a bundle: `--identity FILE`"));
+                return Err(asked.without_token_for_key().hint("or restore the key from a bundle: `--identity FILE`"));
             }
         }
     } else if let Api::Down(failure) = api {

@@ -28,7 +28,7 @@ pub(super) enum Api {
 pub(super) async fn ask(forge: Option<&Arc<dyn Forge>>, tree: &Tree, arguments: &Arguments, context: &Context) -> Result<Api> {
     let Some(forge) = forge else { return Ok(Api::NotAsked) };
     let answer = async {
-        preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.accept_rename, &context.events).await?;
+        preflight::check_forge(forge.as_ref(), &tree.repository, arguments.run.change.accept_rename, &context.events).await?;
         Ok::<_, Failure>(forge.deploy_keys().await?)
     };
     match answer.await {

@@ -10,15 +10,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::super::bootstrap::{
-    access, compare_clone, confirm, faults, forge, holder, named_folder, pinned_hosts, remote, started, tell_facts, without_token,
-};
+use super::super::access::access;
+use super::super::bootstrap::{compare_clone, confirm, holder, named_folder, pinned_hosts, remote, started, tell_facts, world};
 use super::super::connect::{Connected, connect_to, sandbox_running};
+use super::super::forge::Asked;
 use crate::adapters::git::GitWorktree;
-use crate::adapters::ssh_key::SshKeyMaker;
-use crate::cli::access::CredentialKind;
+use crate::cli::access::{self, CredentialKind};
 use crate::cli::rotate_key::Arguments;
-use crate::cli::run::Run;
 use crate::context::Context;
 use crate::domain::application::Application;
 use crate::domain::repository_url::Transport;
@@ -30,9 +28,8 @@ use crate::event::Event;
 use crate::plan::StepId;
 use crate::plan::moving::{GitChange, to_take_out, to_write};
 use crate::ports::git::File;
-use crate::ports::{Cluster, Forge, KeyMaker, Worktree};
+use crate::ports::{Forge, Worktree};
 use crate::preflight::{self, Fleet};
-use crate::sandbox::State;
 use crate::steps::credential::{Access, Credential};
 use crate::steps::secret_create::{Found, SecretCreate};
 use crate::steps::world::{Wanted, interrupted};
@@ -108,9 +105,7 @@ pub(super) async fn run(arguments: &Arguments, to: CredentialKind, context: &Con
 
 /// Reads the fleet repository, the cluster and the forge, and checks all that is checked before the first write.
 async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> Result<Move> {
-    let mut flags = arguments.change.as_run(arguments.paste_key);
-    flags.access.credential = Some(to);
-    flags.access.app = arguments.app.clone();
+    let flags = &arguments.change;
     let deadline = Instant::now() + flags.timeout;
     let worktree = Arc::new(GitWorktree::new(named_folder(context)));
     let sandbox = sandbox_running(&flags.target, context).await?;
@@ -143,18 +138,8 @@ async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> R
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
-    let world = World::new(
-        Arc::new(connected.cluster.clone()) as Arc<dyn Cluster>,
-        None,
-        remote(context, &address, connected.sandbox.as_ref())?,
-        Arc::new(SshKeyMaker) as Arc<dyn KeyMaker>,
-        context.events.clone(),
-        context.cancel.clone(),
-        deadline,
-        Arc::new(faults(&flags)?),
-        wanted,
-    )
-    .explaining(flags.explain);
+    let remote = remote(context, &address, connected.sandbox.as_ref())?;
+    let world = world(&connected, None, remote, wanted, flags, deadline, context)?;
     check(&world, &fleet).await?;
 
     let world = world.moving(counterpart(declared, half, &address)?, address.clone());
@@ -168,14 +153,27 @@ async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> R
         check_before(&world, old.is_empty(), to).await?;
     }
     SecretCreate.look(&world).await?;
-    name_stored_app(&mut flags, declaration, world.credential().as_ref());
-    let (access, apps) = access(&flags, context, declaration, &address, connected.sandbox.as_ref(), deadline).await?;
+    let asked = Asked {
+        flags: &flags.login,
+        declared: declaration.map(|declaration| &declaration.repository),
+        repository: &address,
+        sandbox: connected.sandbox.as_ref(),
+        deadline,
+    };
+    let wanted = access::Access { credential: Some(to), app: named_app(arguments, declaration, world.credential().as_ref()) };
+    let (access, apps) = access(&wanted, &asked, context).await?;
     if matches!(access, Access::AnyPassword) {
         return Err(Failure::refused("a forge that stands in for another one knows no GitHub App")
             .because(format!("the sandbox stands in for {}", address.host()))
             .because("nothing was changed"));
     }
-    let forge = find_forge(&flags, to, half, &world, &old, declaration, connected.sandbox.as_ref(), deadline, context).await?;
+    let forge = match to {
+        CredentialKind::DeployKey => forge_to_register(arguments, half, &world, &asked, context).await?,
+        CredentialKind::GitHubApp if half == Half::Finish && old.iter().any(Found::is_deploy_key) => {
+            forge_to_remove(arguments, &asked, context).await?
+        }
+        CredentialKind::GitHubApp => None,
+    };
     let world = world.with_access(access, apps).with_forge(forge);
     if address.transport() == Transport::Ssh {
         let tree = &world.wanted.tree;
@@ -312,48 +310,48 @@ async fn warn_of_projects(world: &World, from: &RepositoryUrl) -> Result<()> {
     Ok(())
 }
 
-/// Where neither a flag nor gitops.yaml says which GitHub App is meant, it is the one that an earlier run has stored.
-fn name_stored_app(flags: &mut Run, declaration: Option<&Declaration>, stored: Option<&Credential>) {
+/// The GitHub App that is meant: where neither a flag nor gitops.yaml says which, it is the one that an earlier run has stored.
+fn named_app(arguments: &Arguments, declaration: Option<&Declaration>, stored: Option<&Credential>) -> access::App {
+    let mut named = arguments.app.clone();
     let is_declared = declaration.is_some_and(|declaration| declaration.repository.github_app.is_some());
     if let Some(Credential::GitHubApp(app)) = stored
-        && flags.access.app.github_app_id.is_none()
+        && named.github_app_id.is_none()
         && !is_declared
     {
-        flags.access.app.github_app_id = Some(app.id);
-        flags.access.app.github_app_installation_id.get_or_insert(app.installation);
+        named.github_app_id = Some(app.id);
+        named.github_app_installation_id.get_or_insert(app.installation);
     }
+    named
 }
 
-/// The forge's API, where a deploy key is to be registered or removed. A key that cannot be removed is left to a person.
-#[expect(clippy::too_many_arguments, reason = "what is known by then, each once")]
-async fn find_forge(
-    flags: &Run,
-    to: CredentialKind,
+/// The forge's API to register the deploy key with; none where somebody does that by hand, or where it is registered.
+async fn forge_to_register(
+    arguments: &Arguments,
     half: Half,
     world: &World,
-    old: &[Found],
-    declaration: Option<&Declaration>,
-    sandbox: Option<&State>,
-    deadline: Instant,
+    asked: &Asked<'_>,
     context: &Context,
 ) -> Result<Option<Arc<dyn Forge>>> {
-    let repository = &world.wanted.tree.repository;
-    if to == CredentialKind::DeployKey {
-        let found = forge(flags, context, declaration, repository, sandbox, deadline).await?;
-        match &found {
-            Some(forge) => preflight::check_forge(forge.as_ref(), repository, flags.accept_rename, &context.events).await?,
-            None if flags.paste_key || context.environment.interactive => {}
-            None if half == Half::Finish && world.credential().is_some() => {}
-            None => return Err(without_token(flags, declaration, repository)),
-        }
-        return Ok(found);
-    }
-    if half == Half::Prepare || !old.iter().any(Found::is_deploy_key) {
+    if arguments.paste_key {
         return Ok(None);
     }
-    let Some(found) = forge(flags, context, declaration, repository, sandbox, deadline).await? else { return Ok(None) };
+    let found = asked.forge(context).await?;
+    match &found {
+        Some(forge) => preflight::check_forge(forge.as_ref(), asked.repository, arguments.change.accept_rename, &context.events).await?,
+        None if context.environment.interactive || (half == Half::Finish && world.credential().is_some()) => {}
+        None => return Err(asked.without_token_for_key()),
+    }
+    Ok(found)
+}
+
+/// The forge's API to remove the old deploy key with; none where that is left to a person.
+async fn forge_to_remove(arguments: &Arguments, asked: &Asked<'_>, context: &Context) -> Result<Option<Arc<dyn Forge>>> {
+    if arguments.paste_key {
+        return Ok(None);
+    }
+    let Some(found) = asked.forge(context).await? else { return Ok(None) };
     let checked = async {
-        match preflight::check_repository(found.as_ref(), repository, flags.accept_rename, &context.events).await? {
+        match preflight::check_repository(found.as_ref(), asked.repository, arguments.change.accept_rename, &context.events).await? {
             Some(facts) => preflight::check_administrator(found.as_ref(), &facts),
             None => Ok(()),
         }

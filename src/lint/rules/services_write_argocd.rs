@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use crate::domain::glob::name_fits;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::lint::draft::Draft;
-use crate::lint::glob::name_fits;
 use crate::lint::view::Cluster;
 
 /// The project of what the cluster is there for.

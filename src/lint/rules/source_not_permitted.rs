@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::domain::glob::path_fits;
 use crate::lint::draft::Draft;
-use crate::lint::glob::name_fits;
 use crate::lint::view::{Cluster, Source};
 
 pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
@@ -41,7 +41,7 @@ fn is_permitted(source: &Source<'_>, patterns: &[&str]) -> bool {
         // A registry of charts.
         None => {
             let plain = |address: &str| address.trim_end_matches('/').to_lowercase();
-            patterns.iter().any(|pattern| name_fits(&plain(pattern), &plain(address)))
+            patterns.iter().any(|pattern| *pattern == "*" || path_fits(&plain(pattern), &plain(address)))
         }
     }
 }
