@@ -74,8 +74,9 @@ fn fleet(tag: &str) -> Vec<File> {
         files.add(&format!("rendered/staging/argocd/argocd/Application.{name}.yaml"), application(name, "argocd", path, "argocd"));
     }
     for project in ["argocd", "infrastructure", "services"] {
-        let text =
-            format!("apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {{name: {project}, namespace: argocd}}\nspec: {{}}\n");
+        let text = format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {{name: {project}, namespace: argocd}}\nspec: {{sourceRepos: ['{REPOSITORY}']}}\n"
+        );
         files.add(&format!("rendered/staging/argocd/argocd/AppProject.{project}.yaml"), text);
     }
     files.add(
