@@ -182,6 +182,13 @@ fn and_back_to_the_app(sandbox: &TestSandbox, fleet: &Fleet, id: &str, private_k
     assert_eq!(secret_names(sandbox), ["repo-demo-fleet-github-app"]);
 }
 
+/// Whether Argo CD could not fetch, or was not allowed to. That something took too long on busy cores is neither.
+fn is_of_a_fetch(condition: &Value) -> bool {
+    let message = condition["message"].as_str().unwrap_or_default();
+    let is_slow = ["deadline exceeded", "DeadlineExceeded"].iter().any(|words| message.contains(words));
+    condition["type"] == "InvalidSpecError" || (condition["type"] == "ComparisonError" && message.contains("load target state") && !is_slow)
+}
+
 /// Does something while Argo CD is asked over and over whether it can fetch.
 fn while_argo_cd_fetches(sandbox: &TestSandbox, action: impl FnOnce()) {
     struct Stop<'a>(&'a AtomicBool);
@@ -197,8 +204,8 @@ fn while_argo_cd_fetches(sandbox: &TestSandbox, action: impl FnOnce()) {
             while !over.load(Ordering::Relaxed) {
                 for application in sandbox.list(&["applications", "--namespace", "argocd"]) {
                     let conditions = application["status"]["conditions"].as_array().cloned().unwrap_or_default();
-                    let errors = conditions.iter().filter(|condition| condition["type"].as_str().unwrap().ends_with("Error"));
-                    assert_eq!(errors.collect::<Vec<_>>(), [] as [&Value; 0], "{}", application["metadata"]["name"]);
+                    let failures: Vec<&Value> = conditions.iter().filter(|condition| is_of_a_fetch(condition)).collect();
+                    assert_eq!(failures, [] as [&Value; 0], "{}", application["metadata"]["name"]);
                 }
                 times += 1;
             }
