@@ -62,10 +62,7 @@ pub(super) fn remote(context: &Context, repository: &RepositoryUrl, sandbox: Opt
     let Some((state, address)) = sandbox.and_then(|state| Some((state, state.forge.stand_in(repository)?))) else {
         return Ok(Arc::new(remote));
     };
-    let lines = state.forge.host_key_lines()?;
-    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
-        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
-    Ok(Arc::new(StandIn { remote, stood_in_for: repository.clone(), address, hosts }))
+    Ok(Arc::new(StandIn { remote, stood_in_for: repository.clone(), address, hosts: state.forge.host_keys()? }))
 }
 
 /// The commit that the remote serves, asked with the access that the person has; none if that access does not suffice.

@@ -101,11 +101,6 @@ impl HostKeys {
     pub fn contains(&self, key: &HostKey) -> bool {
         self.0.contains(key)
     }
-
-    /// The text of a known-hosts file with these keys.
-    pub fn to_known_hosts(&self) -> String {
-        self.0.iter().map(|key| key.to_line() + "\n").collect()
-    }
 }
 
 #[cfg(test)]

@@ -102,10 +102,15 @@ pub fn read(
     Ok(Reading { tree, objects: contents.all(), warnings })
 }
 
+/// A document with its file: an object, or why it is none.
+type Document<'a> = (&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>);
+
 /// The parsed files of one cluster.
 struct Contents<'a> {
+    /// In the order of their paths.
     files: Vec<&'a File>,
-    documents: Vec<(&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>)>,
+    /// In the order of their files.
+    documents: Vec<Document<'a>>,
     warnings: Vec<String>,
 }
 
@@ -127,21 +132,14 @@ impl<'a> Contents<'a> {
                     .because("a clone on macOS or Windows has only one of them"));
             }
         }
+        let manifests: Vec<&File> = files.iter().copied().filter(|file| is_manifest(&file.path)).collect();
         let mut documents = Vec::new();
         let mut warnings = Vec::new();
-        for file in &files {
-            if !is_manifest(&file.path) {
-                continue;
-            }
-            let name = file.path.as_str();
-            let text = std::str::from_utf8(&file.content)
-                .map_err(|error| yaml::fault(name, 1, 1, format_args!("not UTF-8 from byte {}", error.valid_up_to())))?;
-            let parsed = yaml::parse_documents(text, name)?;
-            warnings.extend(secrets::in_clear(text, name, &parsed));
-            documents.extend(parsed.into_iter().map(|Located { value, line, column }| {
-                let object = Object::new(value);
-                (&file.path, Located { value: object, line, column })
-            }));
+        // Of several files that are wrong, it is the first that is told, whichever was parsed first.
+        for parsed in yaml::each_in_parallel(&manifests, parse) {
+            let (parsed, of_file) = parsed?;
+            documents.extend(parsed);
+            warnings.extend(of_file);
         }
         Ok(Self { files, documents, warnings })
     }
@@ -184,15 +182,14 @@ impl<'a> Contents<'a> {
             // Another cluster's folder is somebody else's decision; a folder outside of the rendered ones was not read.
             return Ok(Some(format!("{cited} takes `{path}`, which is not in `{cluster}`: what runs here can be changed from there")));
         }
-        if !self.files.iter().any(|file| file.path.is_within(path)) {
+        if !holds(&self.files, |file| &file.path, path) {
             return Err(Failure::repository(format!("{cited} takes `{path}`, and the commit has no such folder"))
                 .because(format!("`{path}` does not exist"))
                 .hint("render and commit it, or disable the application in its values file"));
         }
-        let packaged =
-            |name: &str| self.files.iter().any(|file| file.path.parent().as_ref() == Some(path) && file.path.file_name() == name);
-        let is_tool = source.get("helm").is_some() || ["kustomization.yaml", "kustomization.yml", "Chart.yaml"].into_iter().any(packaged);
-        let holds_objects = self.documents.iter().any(|(file, _)| file.is_within(path));
+        let has = |name: &str| path.join(name).is_ok_and(|wanted| self.files.binary_search_by(|file| file.path.cmp(&wanted)).is_ok());
+        let is_tool = source.get("helm").is_some() || ["kustomization.yaml", "kustomization.yml", "Chart.yaml"].into_iter().any(has);
+        let holds_objects = holds(&self.documents, |(file, _)| file, path);
         if holds_objects || is_tool {
             return Ok(None);
         }
@@ -202,6 +199,24 @@ impl<'a> Contents<'a> {
         }
         Ok(Some(empty))
     }
+}
+
+/// The documents of a file, and what is in clear in it.
+fn parse(file: &File) -> Result<(Vec<Document<'_>>, Vec<String>)> {
+    let name = file.path.as_str();
+    let text = std::str::from_utf8(&file.content)
+        .map_err(|error| yaml::fault(name, 1, 1, format_args!("not UTF-8 from byte {}", error.valid_up_to())))?;
+    let parsed = yaml::parse_documents(text, name)?;
+    let warnings = secrets::in_clear(text, name, &parsed);
+    let document = |Located { value, line, column }| (&file.path, Located { value: Object::new(value), line, column });
+    Ok((parsed.into_iter().map(document).collect(), warnings))
+}
+
+/// Whether one of `items`, which are in the order of their paths, is `folder` or lies in it. There may be ten thousand items, and a folder for each.
+fn holds<T>(items: &[T], path: impl Fn(&T) -> &RepositoryPath, folder: &RepositoryPath) -> bool {
+    let inside = format!("{folder}/");
+    let begins = |from: &str| items.get(items.partition_point(|item| path(item).as_str() < from)).map(&path);
+    begins(&inside).is_some_and(|path| path.is_within(folder)) || begins(folder.as_str()) == Some(folder)
 }
 
 /// Whether Argo CD reads a file of a plain folder as manifests (its directory source: `*.yaml`, `*.yml` and `*.json`).

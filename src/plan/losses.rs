@@ -76,20 +76,25 @@ pub(super) fn placed<'a>(tree: &Tree, objects: &'a [Rendered]) -> Vec<Placed<'a>
     objects.iter().map(|rendered| place(rendered, &destinations)).collect()
 }
 
-/// The folders that Applications take, the longest first, each with the namespace for objects that name none.
-fn destinations(tree: &Tree) -> Vec<(RepositoryPath, String)> {
-    let mut destinations = Vec::new();
+/// The folders that Applications take, each with the namespace for objects that name none.
+fn destinations(tree: &Tree) -> BTreeMap<RepositoryPath, String> {
+    let mut destinations = BTreeMap::new();
     for rendered in &tree.applications {
         let Ok(application) = Application::read(&rendered.object) else { continue };
         let folders = application.sources().filter_map(|source| source.path.as_ref()?.parse::<RepositoryPath>().ok());
-        destinations.extend(folders.map(|folder| (folder, application.spec.destination.namespace.clone())));
+        for folder in folders {
+            destinations.entry(folder).or_insert_with(|| application.spec.destination.namespace.clone());
+        }
     }
-    destinations.sort_by_key(|(folder, _)| std::cmp::Reverse(folder.as_str().len()));
     destinations
 }
 
-fn place<'a>(rendered: &'a Rendered, destinations: &[(RepositoryPath, String)]) -> Placed<'a> {
-    let destination = || destinations.iter().find(|(folder, _)| rendered.path.is_within(folder)).map(|(_, namespace)| namespace.as_str());
+fn place<'a>(rendered: &'a Rendered, destinations: &BTreeMap<RepositoryPath, String>) -> Placed<'a> {
+    // The nearest folder above it that an Application takes.
+    let destination = || {
+        let folders = std::iter::successors(Some(rendered.path.clone()), RepositoryPath::parent);
+        folders.into_iter().find_map(|folder| destinations.get(&folder)).map(String::as_str)
+    };
     let namespace = rendered.object.namespace().or_else(destination).filter(|namespace| !namespace.is_empty()).unwrap_or("default");
     Placed { rendered, namespace: namespace.to_owned() }
 }

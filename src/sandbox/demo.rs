@@ -12,7 +12,7 @@ use crate::adapters::git::{GitRemote, GitWorktree};
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::context::Context;
 use crate::domain::declaration::Repository;
-use crate::domain::{Declaration, HostKeys, RepositoryPath};
+use crate::domain::{Declaration, RepositoryPath};
 use crate::error::{Failure, Kind, Result};
 use crate::event::Event;
 use crate::manifest::declaration;
@@ -224,8 +224,7 @@ impl Demonstration<'_> {
             return Ok(());
         }
         let key = self.state.forge.user_key()?;
-        let hosts = HostKeys::pinned(self.repository.known_hosts.iter().map(String::as_str))
-            .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
+        let hosts = self.state.forge.host_keys()?;
         let url = &self.repository.url;
         let remote = GitRemote::new(context.environment.variables.clone());
         let there = remote.branch_head(url, BRANCH, &key, &hosts).await.map_err(|error| self.git(&error))?;

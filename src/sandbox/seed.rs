@@ -11,7 +11,7 @@ use crate::adapters::git::copy::Source;
 use crate::adapters::git::publish::NewRepository;
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::domain::tree::{Rendered, Tree};
-use crate::domain::{Commit, HostKeys, RepositoryUrl};
+use crate::domain::{Commit, RepositoryUrl};
 use crate::error::{Failure, Kind, Result};
 use crate::ports::Forge as _;
 use crate::ports::forge::ForgeError;
@@ -36,9 +36,7 @@ pub async fn seed(state: &State, clone: &Path, tree: &Tree) -> Result<()> {
     }
     let references = references(&source, tree).await.map_err(|error| git(&error))?;
     let key = state.forge.user_key()?;
-    let lines = state.forge.host_key_lines()?;
-    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
-        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
+    let hosts = state.forge.host_keys()?;
     source.push(&references, &url, &key, &hosts).await.map_err(|error| git(&error))
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::domain::RepositoryUrl;
+use crate::domain::{HostKeys, RepositoryUrl};
 use crate::error::{Failure, Result};
 
 /// A sandbox as the engine describes it. Fields that this tool does not need are not read, so that an engine may say more.
@@ -185,6 +185,12 @@ impl Forge {
     /// The host keys of the SSH server, as lines of a known-hosts file.
     pub fn host_key_lines(&self) -> Result<Vec<String>> {
         Ok(read(&self.known_hosts)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+    }
+
+    /// The same as the host keys that are pinned.
+    pub fn host_keys(&self) -> Result<HostKeys> {
+        HostKeys::pinned(self.host_key_lines()?.iter().map(String::as_str))
+            .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))
     }
 }
 

@@ -310,13 +310,6 @@ impl World {
         if self.served.is_some() { self.wanted.tree.repository.clone() } else { git_server::address() }
     }
 
-    /// The same with the programs on this machine that gates may name.
-    #[must_use]
-    pub fn with_commands(mut self, commands: Arc<dyn Commands>) -> Self {
-        self.commands = Some(commands);
-        self
-    }
-
     /// The credential, once the step `secret-create` has found or made it.
     pub fn credential(&self) -> Option<Credential> {
         self.with_known(|known| known.credential.clone())

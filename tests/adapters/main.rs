@@ -8,6 +8,7 @@ mod github;
 mod github_app;
 mod github_device;
 mod github_hooks;
+mod kubeconfig;
 mod kubernetes;
 mod pull_requests;
 mod served;

@@ -11,7 +11,7 @@ use gitops_bootstrap::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use gitops_bootstrap::manifest::{declaration, tree};
 use gitops_bootstrap::settings::Environment;
 
-use super::support::engine;
+use super::support::{Home, assert_words, engine};
 
 struct Silent;
 
@@ -80,4 +80,23 @@ async fn a_new_fleet_renders_with_the_engine_alone_and_boots() {
     };
     assert_eq!(kept("CustomResourceDefinition"), [Some("Prune=false,Delete=false"); 3]);
     assert_eq!(kept("Namespace"), [Some("Prune=false,Delete=false")]);
+}
+
+#[test]
+fn what_is_written_rendered_and_checked_is_told() {
+    let home = Home::new();
+    let new = ["new", "fleet", "--offline", "--repository", "git@github.com:acme/fleet.git"];
+    assert_words("new", &home.cli(&new).run().exits(0));
+    assert_eq!(home.cli(&new).args(["--output", "json"]).run().exits(0).result()["written"], serde_json::json!([]));
+
+    let fleet = home.path().join("fleet");
+    let in_fleet = |arguments: &[&str]| home.cli(arguments).in_folder(&fleet).run();
+    assert_words("lint", &in_fleet(&["lint"]).exits(0));
+    let values = fleet.join("src/services/whoami/values.staging.yaml");
+    let text = std::fs::read_to_string(&values).unwrap();
+    std::fs::write(&values, text.replace("replicas: 1", "replicas: 2")).unwrap();
+    assert_words("render_check", &in_fleet(&["render", "--check", "--quiet"]).exits(11));
+    assert_words("render", &in_fleet(&["render"]).exits(0));
+    let result = in_fleet(&["render", "staging", "--output", "json"]).exits(0).result();
+    assert_eq!((&result["clusters"], &result["changed"]), (&serde_json::json!(["staging"]), &0.into()), "{result:#}");
 }

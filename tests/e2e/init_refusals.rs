@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::forge::switch;
-use crate::support::logs::{ForgeRequest, Mark};
-use crate::support::{Cli, Fleet, Ran, TestSandbox, eventually};
+use crate::support::logs::Mark;
+use crate::support::{Cli, Fleet, TestSandbox, assert_refuses, eventually};
 
 #[test]
 fn what_cannot_go_well_is_refused_before_anything_is_changed() {
@@ -32,20 +32,6 @@ fn what_cannot_go_well_is_refused_before_anything_is_changed() {
     // None of it stands in the way of a good run.
     sandbox.cli(&["init", "staging", "--sandbox"]).run().exits(0);
     sandbox.assert_converged();
-}
-
-/// Checks that a run exits with `status`, says all `words`, and changed nothing.
-#[track_caller]
-fn assert_refuses(sandbox: &TestSandbox, run: Cli, status: i32, words: &[&str]) -> (Ran, Vec<ForgeRequest>) {
-    let mark = Mark::now(&sandbox.state);
-    let ran = run.run().exits(status);
-    mark.assert_unchanged(&sandbox.state);
-    // Lines are broken where the width says, so the words are looked for in what was said as a whole.
-    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in words {
-        assert!(said.contains(word), "`{word}` is not said\n{ran}");
-    }
-    (ran, mark.requests(&sandbox.state))
 }
 
 fn init(sandbox: &TestSandbox, more: &[&str]) -> Cli {

@@ -135,6 +135,7 @@ fn packed_twice_there_is_no_diff_and_no_secret_is_anywhere(scene: &Scene) {
     let before = (scene.file("staging.age"), scene.file("staging.index.yaml"));
     let second = scene.run(&["pack", "staging"]).exits(0);
     assert_eq!(second.result()["written"], false, "{second}");
+    assert_words("pack", &scene.run_as_text(&["pack", "staging"]).exits(0));
     assert!(before == (scene.file("staging.age"), scene.file("staging.index.yaml")), "the same content gives no diff");
     mark.assert_unchanged(&scene.sandbox.state);
 
@@ -248,6 +249,7 @@ fn what_is_lost_is_restored_before_its_controller_makes_its_own(scene: &Scene) {
 
     let listed = scene.run(&["unpack", "staging", "--list"]).exits(0);
     assert_eq!(listed.result()["entries"].as_array().unwrap().len(), 4, "{listed}");
+    assert_words("unpack_list", &scene.run_as_text(&["unpack", "staging", "--list"]).exits(0));
     let restored = scene.run_with_key(&["unpack", "staging"]).exits(0);
     let created: Vec<Value> = restored.events().into_iter().filter(|event| event["event"] == "changed").collect();
     assert_eq!(created.len(), 1, "{restored}");
@@ -257,6 +259,8 @@ fn what_is_lost_is_restored_before_its_controller_makes_its_own(scene: &Scene) {
     assert_eq!(sealing_key(scene)["data"], key["data"], "the old key, and no other");
     scene.run(&["pack", "staging", "--check"]).exits(0);
     let mark = Mark::now(&scene.sandbox.state);
-    scene.run_with_key(&["unpack", "staging"]).exits(0);
+    let key = file(&scene.sandbox, "identity.txt", scene.identity.to_string().expose_secret());
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_words("unpack", &scene.run_as_text(&["unpack", "staging", "--identity", &key]).exits(0));
     mark.assert_unchanged(&scene.sandbox.state);
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::forge::{pull_requests, token};
-use crate::support::{Cli, Fleet, Ran, TestSandbox, assert_words};
+use crate::support::{Cli, Fleet, TestSandbox, assert_words};
 
 /// What production has of its own, in a form that nobody would write again by a program.
 const VALUES: &str = "# Production: three zones.\nreplicas:   3\nimage:   {tag: \"v1.10.2\"}   # as of the last review\n";
@@ -54,15 +54,9 @@ fn branches(fleet: &Fleet) -> Vec<String> {
     fleet.git(&["ls-remote", "--heads", "origin"]).lines().map(str::to_owned).collect()
 }
 
-/// What was said, without the progress of rendering, whose order is not always the same.
-fn words(ran: Ran) -> Ran {
-    let stderr = ran.stderr.lines().filter(|line| !line.starts_with("rendered ")).map(|line| format!("{line}\n")).collect();
-    Ran { stderr, ..ran }
-}
-
 fn what_cannot_be_promoted_is_refused_and_nothing_is_written(sandbox: &TestSandbox, fleet: &Fleet) {
     let before = branches(fleet);
-    assert_words("promote_unknown_app", &words(promote(sandbox, fleet, "whoamy", &[]).run().exits(2)));
+    assert_words("promote_unknown_app", &promote(sandbox, fleet, "whoamy", &[]).run().exits(2));
     let ran =
         sandbox.cli(&["promote", "whoami", "--from", "staging", "--to", "prod", "--sandbox"]).in_folder(fleet.folder()).run().exits(2);
     assert!(ran.stderr.contains("no cluster `prod`"), "{ran}");
@@ -120,7 +114,7 @@ fn a_branch_and_a_pull_request_with_the_diff_are_made_once(sandbox: &TestSandbox
     let now = branches(fleet);
     let again = promote(sandbox, fleet, "whoami", &[]).run().exits(0);
     assert_eq!(again.stdout.trim_end(), open[0]["html_url"].as_str().unwrap());
-    assert_words("promote_again", &words(again));
+    assert_words("promote_again", &again);
     assert_eq!((branches(fleet), pull_requests(&sandbox.state)), (now, open));
 }
 

@@ -1,7 +1,6 @@
 //! What `recover` refuses before it has changed anything.
 
-use crate::support::logs::Mark;
-use crate::support::{Cli, Fleet, Ran, TestSandbox, assert_words};
+use crate::support::{Fleet, TestSandbox, assert_refuses, assert_words};
 
 #[test]
 fn what_is_not_an_empty_cluster_or_not_the_right_bundle_is_refused_before_anything_is_changed() {
@@ -52,19 +51,6 @@ fn what_is_not_an_empty_cluster_or_not_the_right_bundle_is_refused_before_anythi
     // Workloads of others.
     sandbox.kubectl(&["create", "namespace", "shop"]);
     sandbox.kubectl(&["create", "deployment", "web", "--namespace", "shop", "--image", "web"]);
-    let ran = assert_refuses(&sandbox, recover(&sandbox, &with_key), 3, &["is not empty", "Deployment shop/web", "--into-non-empty"]);
+    let (ran, _) = assert_refuses(&sandbox, recover(&sandbox, &with_key), 3, &["is not empty", "Deployment shop/web", "--into-non-empty"]);
     assert_words("recover_into_a_cluster_in_use", &ran);
-}
-
-/// Checks that a run exits with `status`, says all `words`, and changed nothing.
-#[track_caller]
-fn assert_refuses(sandbox: &TestSandbox, run: Cli, status: i32, words: &[&str]) -> Ran {
-    let mark = Mark::now(&sandbox.state);
-    let ran = run.run().exits(status);
-    mark.assert_unchanged(&sandbox.state);
-    let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    for word in words {
-        assert!(said.contains(word), "`{word}` is not said\n{ran}");
-    }
-    ran
 }

@@ -9,7 +9,7 @@ use gitops_bootstrap::sandbox::State;
 
 use crate::support::logs::mutations;
 use crate::support::process::{is_alive, kill};
-use crate::support::{Home, Slots, TestSandbox, engine, eventually, processes};
+use crate::support::{Home, Slots, TestSandbox, assert_words, engine, eventually, processes};
 
 /// How long processes may take to end or to start again.
 const SOON: Duration = Duration::from_secs(30);
@@ -33,8 +33,10 @@ fn up_twice_is_one_sandbox_and_down_leaves_no_process_and_no_file() {
     assert_eq!((&first.server, first.supervisor.pid, &first.forge), (&second.server, second.supervisor.pid, &second.forge));
     let running = processes(&second);
     assert!(running.len() > 5 && running.iter().all(|process| is_alive(*process)), "{second:?}");
+    assert_words("sandbox_up", &home.cli(&["sandbox", "up"]).run().exits(0));
+    assert_words("sandbox_status", &home.cli(&["sandbox", "status"]).run().exits(0));
 
-    home.cli(&["sandbox", "down"]).run().exits(0);
+    assert_words("sandbox_down", &home.cli(&["sandbox", "down"]).run().exits(0));
     all_end(&running);
     assert!(!home.sandbox_folder("default").exists());
     assert_eq!(home.cli(&["sandbox", "list"]).run().exits(0).stdout, "");

@@ -77,7 +77,7 @@ pub(crate) fn tree_at(at: &Commit, address: &str, permitted: &[&str]) -> Tree {
             definition("appprojects", "AppProject"),
             rendered(
                 &format!("{own}/ConfigMap.argocd-ssh-known-hosts-cm.yaml"),
-                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-ssh-known-hosts-cm"}, "data": {"ssh_known_hosts": hosts().to_known_hosts()}}),
+                json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-ssh-known-hosts-cm"}, "data": {"ssh_known_hosts": hosts().iter().map(|key| key.to_line() + "\n").collect::<String>()}}),
             ),
             rendered(
                 &format!("{own}/Deployment.argocd-repo-server.yaml"),

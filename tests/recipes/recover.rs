@@ -12,18 +12,13 @@ use gitops_bootstrap::plan::StepId;
 use gitops_bootstrap::preflight::{Allowed, Found, check_target};
 use gitops_bootstrap::steps::World;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
-use gitops_bootstrap::steps::world::{Recovering, Wanted};
+use gitops_bootstrap::steps::world::Recovering;
 use serde_json::{Value, json};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::fleet;
-use super::memory::{CountedKeys, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
-
-struct Run {
-    world: World,
-    events: Recorded,
-}
+use super::init::{Run, run_as};
+use super::memory::{MemoryCluster, Outside, Recorded, facts};
 
 fn bundle() -> Bundle {
     let object = Object::new(json!({
@@ -40,34 +35,10 @@ fn bundle() -> Bundle {
 }
 
 fn run_with(outside: &Arc<Outside>, holder: &str, faults: Faults, recovering: Recovering) -> Run {
-    let events = Recorded::default();
-    let commit = fleet::commit('a');
-    let wanted = Wanted {
-        cluster: "staging".parse().unwrap(),
-        tree: fleet::tree(&commit),
-        commit,
-        facts: facts(),
-        hosts: fleet::hosts(),
-        bundle: Some(bundle()),
-        recovery: Some(recovering),
-        take_ownership: false,
-        fix_key: false,
-        wait_for_lock: false,
-        holder: holder.to_owned(),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    };
-    let world = World::new(
-        Arc::new(MemoryCluster(outside.clone())),
-        Some(Arc::new(MemoryForge(outside.clone()))),
-        Arc::new(MemoryRemote(outside.clone())),
-        Arc::new(CountedKeys(outside.clone())),
-        Events::new(events.clone()),
-        CancellationToken::new(),
-        Instant::now() + Duration::from_secs(3600),
-        Arc::new(faults),
-        wanted,
-    );
-    Run { world, events }
+    run_as(outside, holder, faults, |wanted| {
+        wanted.bundle = Some(bundle());
+        wanted.recovery = Some(recovering);
+    })
 }
 
 fn run(outside: &Arc<Outside>, holder: &str) -> Run {

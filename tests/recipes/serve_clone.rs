@@ -6,21 +6,19 @@ use std::time::Duration;
 use gitops_bootstrap::domain::Commit;
 use gitops_bootstrap::engine;
 use gitops_bootstrap::error::{Kind, Result};
-use gitops_bootstrap::event::Events;
 use gitops_bootstrap::manifest::{git_server, served};
 use gitops_bootstrap::plan::StepId;
-use gitops_bootstrap::ports::Forge;
 use gitops_bootstrap::ports::git::{Pack, PackedCommit};
 use gitops_bootstrap::preflight::check_follows_forge;
 use gitops_bootstrap::steps::World;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use gitops_bootstrap::steps::serve_clone::recipe;
-use gitops_bootstrap::steps::world::{Recovering, Served, Wanted};
+use gitops_bootstrap::steps::world::{Recovering, Served};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::fleet;
-use super::memory::{CountedKeys, MemoryCluster, MemoryForge, MemoryRemote, Outside, Recorded, facts};
+use super::init::run_as;
+use super::memory::{MemoryCluster, Outside};
 
 /// The commit that is served from the clone.
 fn served_commit() -> Commit {
@@ -37,36 +35,12 @@ fn served() -> Served {
 
 /// A recovery, from the clone or from the forge.
 fn world(outside: &Arc<Outside>, from_clone: bool, faults: Faults) -> World {
-    let commit = fleet::commit('a');
-    let wanted = Wanted {
-        cluster: "staging".parse().unwrap(),
-        tree: fleet::tree(&commit),
-        commit,
-        facts: facts(),
-        hosts: fleet::hosts(),
-        bundle: None,
-        recovery: Some(Recovering::default()),
-        take_ownership: false,
-        fix_key: false,
-        wait_for_lock: false,
-        holder: format!("{from_clone} {faults:?}"),
-        now: jiff::Timestamp::UNIX_EPOCH,
-    };
-    let forge = (!from_clone).then(|| Arc::new(MemoryForge(outside.clone())) as Arc<dyn Forge>);
-    let world = World::new(
-        Arc::new(MemoryCluster(outside.clone())),
-        forge,
-        Arc::new(MemoryRemote(outside.clone())),
-        Arc::new(CountedKeys(outside.clone())),
-        Events::new(Recorded::default()),
-        CancellationToken::new(),
-        tokio::time::Instant::now() + Duration::from_secs(3600),
-        Arc::new(faults),
-        wanted,
-    );
+    let holder = format!("{from_clone} {faults:?}");
+    let mut world = run_as(outside, &holder, faults, |wanted| wanted.recovery = Some(Recovering::default())).world;
     if !from_clone {
         return world;
     }
+    world.forge = None;
     let served = served();
     outside.serve(&served.tree);
     world.serving(Some(served))

@@ -11,6 +11,7 @@ pub(crate) mod forge;
 mod home;
 pub(crate) mod logs;
 pub(crate) mod process;
+mod refusal;
 mod running;
 mod sandbox;
 mod sealing;
@@ -21,11 +22,12 @@ pub(crate) use cli::{Cli, Ran};
 pub(crate) use engine::{engine, library_context};
 pub(crate) use fleet::{Fleet, git};
 pub(crate) use home::Home;
+pub(crate) use refusal::assert_refuses;
 pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
 pub(crate) use sealing::engine_prints;
 pub(crate) use secrets::Traces;
-pub(crate) use words::{assert_ending, assert_words};
+pub(crate) use words::{assert_drill, assert_ending, assert_words};
 
 use std::time::{Duration, Instant};
 

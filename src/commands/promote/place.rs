@@ -131,8 +131,5 @@ impl Place {
 
 /// The key of the person who may push to every repository of a sandbox, and the host keys that its forge shows.
 fn access_of(state: &State) -> Result<(SecretString, HostKeys)> {
-    let lines = state.forge.host_key_lines()?;
-    let hosts = HostKeys::pinned(lines.iter().map(String::as_str))
-        .map_err(|error| Failure::bug("the sandbox's forge has a strange host key").because(error))?;
-    Ok((state.forge.user_key()?, hosts))
+    Ok((state.forge.user_key()?, state.forge.host_keys()?))
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::origin::Origin;
 use super::{Concern, Evidence, Finding, Harm, SETTINGS};
-use crate::domain::Object;
+use crate::domain::{Application, Object};
 
 /// The project that Argo CD makes at its first start.
 const DEFAULT_PROJECT: &str = "default";
@@ -21,12 +21,13 @@ const KNOWN_HOSTS: &str = "argocd-ssh-known-hosts-cm";
 pub(super) fn lost(evidence: &Evidence<'_>, origin: &Origin<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
     for live in evidence.applications.iter().filter(|live| !live.is_being_deleted()) {
-        match origin.declaration_of(live) {
+        let declared = origin.declaration_of(live);
+        match declared {
             Some(declared) => found.extend(overridden(live, declared)),
             None if origin.brings_back_application(live) || is_default_project(live) => {}
-            None => found.push(by_hand(live, origin)),
+            None => found.push(by_hand(live)),
         }
-        found.extend(tokens(live, origin.declaration_of(live)));
+        found.extend(tokens(live, declared));
     }
     for live in evidence.settings.iter().filter(|live| SETTINGS.contains(&live.name())) {
         found.extend(settings(live, evidence, origin));
@@ -38,10 +39,11 @@ fn is_default_project(object: &Object) -> bool {
     object.kind() == "AppProject" && object.name() == DEFAULT_PROJECT
 }
 
-fn by_hand(live: &Object, origin: &Origin<'_>) -> Finding {
+fn by_hand(live: &Object) -> Finding {
+    let managed = || Application::read(live).map_or(0, |live| live.objects().iter().filter(|managed| !managed.requires_pruning).count());
     let (harm, and) = match live.kind() {
         "AppProject" => (Harm::LostSetting, String::new()),
-        _ => match origin.managed_by_hand(live) {
+        _ => match managed() {
             0 => (Harm::LostWorkload, String::new()),
             1 => (Harm::LostWorkload, ", and with it the object that it manages".to_owned()),
             number => (Harm::LostWorkload, format!(", and with it the {number} objects that it manages")),

@@ -48,11 +48,13 @@ const OF_EVERY_NAMESPACE: [(&str, &str); 5] = [
 
 /// What Git brings back, and what it does not.
 pub(super) struct Origin<'a> {
-    /// The ApplicationSets, Applications and AppProjects that Git brings back.
+    /// The ApplicationSets, Applications and AppProjects that Git has itself.
+    declared: BTreeMap<Place, &'a Object>,
+    /// Those that Git brings back.
     from_git: BTreeSet<Place>,
     brought_back: BTreeSet<Key>,
-    /// What Applications that Git has not manage, with the name of the Application.
-    of_hand: BTreeMap<Key, String>,
+    /// What Applications that Git has not manage.
+    of_hand: BTreeSet<Key>,
     /// The Secrets that controllers make for what is in Git, by namespace and name.
     made: BTreeSet<(String, String)>,
     /// The namespaces that Git makes, or has Argo CD make.
@@ -93,10 +95,13 @@ impl<'a> Origin<'a> {
     /// Finds out what Git brings back.
     pub(super) fn of(evidence: &'a Evidence<'a>) -> Self {
         let placed = losses::placed(evidence.tree, evidence.declared);
+        let own = evidence.declared.iter().map(|rendered| &rendered.object).filter(|object| is_argocds(object));
+        let declared: BTreeMap<Place, &Object> = own.map(|object| (place(object), object)).collect();
         let mut origin = Self {
-            from_git: evidence.declared.iter().map(|rendered| &rendered.object).filter(|object| is_argocds(object)).map(place).collect(),
+            from_git: declared.keys().cloned().collect(),
+            declared,
             brought_back: BTreeSet::new(),
-            of_hand: BTreeMap::new(),
+            of_hand: BTreeSet::new(),
             made: placed.iter().flat_map(losses::makes).collect(),
             namespaces: BTreeSet::new(),
             destinations: BTreeSet::new(),
@@ -145,7 +150,7 @@ impl<'a> Origin<'a> {
         for (object, application) in &live {
             let objects = application.objects().iter().filter(|object| !object.requires_pruning);
             if !self.from_git.contains(&place(object)) {
-                self.of_hand.extend(objects.map(|managed| (Key::managed(managed), object.name().to_owned())));
+                self.of_hand.extend(objects.map(Key::managed));
                 continue;
             }
             self.brought_back.extend(objects.map(Key::managed));
@@ -172,18 +177,13 @@ impl<'a> Origin<'a> {
         owners(object).any(|(kind, _)| kind == "ApplicationSet") || self.from_git.contains(&place(object))
     }
 
-    /// How many live objects an Application that Git has not manages.
-    pub(super) fn managed_by_hand(&self, application: &Object) -> usize {
-        self.of_hand.values().filter(|name| *name == application.name()).count()
-    }
-
     /// Whether a live object comes back by itself, or is told of with the Application that manages it.
     pub(super) fn comes_back(&self, object: &Object) -> bool {
         let key = Key::of(object);
         owners(object).next().is_some()
             || object.is_being_deleted()
             || self.brought_back.contains(&key)
-            || self.of_hand.contains_key(&key)
+            || self.of_hand.contains(&key)
             || is_marked(object)
             || OF_EVERY_NAMESPACE.iter().any(|(kind, name)| object.kind() == *kind && object.name() == *name)
     }
@@ -209,8 +209,7 @@ impl<'a> Origin<'a> {
 
     /// What Git has for a live ApplicationSet, Application or AppProject, if it has it itself.
     pub(super) fn declaration_of(&self, live: &Object) -> Option<&'a Object> {
-        let declared = self.evidence.declared.iter().map(|rendered| &rendered.object);
-        declared.filter(|object| is_argocds(object)).find(|object| place(object) == place(live))
+        self.declared.get(&place(live)).copied()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Volumes that no backup covers.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{Concern, EXPENDABLE, Evidence, Finding, Harm};
@@ -20,9 +22,20 @@ const CNPG_CLUSTER: &str = "cnpg.io/cluster";
 
 /// The claims whose content is nowhere else, as far as the cluster tells. A claim that is in Git comes back, and empty.
 pub(super) fn without_backup(evidence: &Evidence<'_>) -> Vec<Finding> {
+    // A claim may have a snapshot for each day, and there may be thousands of claims: each is compared with what may be about it alone.
+    let (anywhere, beside): (Vec<&Object>, Vec<&Object>) =
+        evidence.backups.iter().partition(|backup| backup.resource().group() == "velero.io");
+    let mut by_namespace: BTreeMap<Option<&str>, Vec<&Object>> = BTreeMap::new();
+    for backup in beside {
+        by_namespace.entry(backup.namespace()).or_default().push(backup);
+    }
+    let is_covered = |claim: &Object| {
+        let beside = by_namespace.get(&claim.namespace()).into_iter().flatten();
+        beside.chain(&anywhere).any(|backup| covers(backup, claim))
+    };
     let claims = evidence.objects.iter().filter(|object| object.kind() == "PersistentVolumeClaim" && !object.is_being_deleted());
-    let uncovered = claims.filter(|claim| !evidence.backups.iter().any(|backup| covers(backup, claim)));
-    uncovered
+    claims
+        .filter(|claim| !is_covered(claim))
         .map(|claim| {
             let why = "no snapshot, and no schedule of Velero, VolSync, K8up or CloudNativePG, covers what is in it";
             let hint = format!("back it up; or, if it may be lost, say so on the claim: `{EXPENDABLE}: REASON`");
