@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use gitops_bootstrap::domain::tree::Tree;
-use gitops_bootstrap::domain::{Commit, Object, ObjectRef, PublicKey};
+use gitops_bootstrap::domain::{Commit, Object, ObjectRef, PublicKey, RepositoryUrl};
 use gitops_bootstrap::event::{Event, Reporter};
 use gitops_bootstrap::ports::cluster::Change;
 use gitops_bootstrap::ports::forge::{DeployKey, Webhook};
