@@ -405,7 +405,7 @@ async fn a_repository_is_created_private_and_empty_where_it_belongs() {
     let server = MockServer::start().await;
     on(&server, "GET", "/api/v3/user", [say(200, json!({ "login": "somebody" }))]).await;
     let error = forge(&server).create_repository().await.unwrap_err();
-    assert!(matches!(&error, ForgeError::Forbidden { message, .. } if message.contains("`acme`")), "{error}");
+    assert!(matches!(&error, ForgeError::NoOwner { owner, .. } if owner == "acme"), "{error}");
 
     let server = MockServer::start().await;
     on(&server, "GET", REPOSITORY, [say(200, repository())]).await;
