@@ -56,12 +56,20 @@ impl<'a> Parsed<'a> {
     pub(super) fn read(files: &'a [File], folder: &RepositoryPath) -> Self {
         let mut files: Vec<&File> = files.iter().filter(|file| file.path.is_within(folder)).collect();
         files.sort_by(|left, right| left.path.cmp(&right.path));
+        let is_read = |file: &&File| is_manifest(&file.path) && !OF_TOOLS.contains(&file.path.file_name());
+        let manifests: Vec<&File> = files.iter().copied().filter(is_read).collect();
         let mut parsed = Self { files, ..Self::default() };
-        for file in parsed.files.clone() {
-            if is_manifest(&file.path) && !OF_TOOLS.contains(&file.path.file_name()) {
-                parsed.add(file);
-            }
+        for one in yaml::each_in_parallel(&manifests, Self::of) {
+            parsed.documents.extend(one.documents);
+            parsed.invalid.extend(one.invalid);
         }
+        parsed
+    }
+
+    /// What one file holds.
+    fn of(file: &'a File) -> Self {
+        let mut parsed = Self { files: vec![file], ..Self::default() };
+        parsed.add(file);
         parsed
     }
 

@@ -102,12 +102,15 @@ pub fn read(
     Ok(Reading { tree, objects: contents.all(), warnings })
 }
 
+/// A document with its file: an object, or why it is none.
+type Document<'a> = (&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>);
+
 /// The parsed files of one cluster.
 struct Contents<'a> {
     /// In the order of their paths.
     files: Vec<&'a File>,
     /// In the order of their files.
-    documents: Vec<(&'a RepositoryPath, Located<std::result::Result<Object, InvalidObject>>)>,
+    documents: Vec<Document<'a>>,
     warnings: Vec<String>,
 }
 
@@ -129,21 +132,14 @@ impl<'a> Contents<'a> {
                     .because("a clone on macOS or Windows has only one of them"));
             }
         }
+        let manifests: Vec<&File> = files.iter().copied().filter(|file| is_manifest(&file.path)).collect();
         let mut documents = Vec::new();
         let mut warnings = Vec::new();
-        for file in &files {
-            if !is_manifest(&file.path) {
-                continue;
-            }
-            let name = file.path.as_str();
-            let text = std::str::from_utf8(&file.content)
-                .map_err(|error| yaml::fault(name, 1, 1, format_args!("not UTF-8 from byte {}", error.valid_up_to())))?;
-            let parsed = yaml::parse_documents(text, name)?;
-            warnings.extend(secrets::in_clear(text, name, &parsed));
-            documents.extend(parsed.into_iter().map(|Located { value, line, column }| {
-                let object = Object::new(value);
-                (&file.path, Located { value: object, line, column })
-            }));
+        // Of several files that are wrong, it is the first that is told, whichever was parsed first.
+        for parsed in yaml::each_in_parallel(&manifests, parse) {
+            let (parsed, of_file) = parsed?;
+            documents.extend(parsed);
+            warnings.extend(of_file);
         }
         Ok(Self { files, documents, warnings })
     }
@@ -203,6 +199,17 @@ impl<'a> Contents<'a> {
         }
         Ok(Some(empty))
     }
+}
+
+/// The documents of a file, and what is in clear in it.
+fn parse(file: &File) -> Result<(Vec<Document<'_>>, Vec<String>)> {
+    let name = file.path.as_str();
+    let text = std::str::from_utf8(&file.content)
+        .map_err(|error| yaml::fault(name, 1, 1, format_args!("not UTF-8 from byte {}", error.valid_up_to())))?;
+    let parsed = yaml::parse_documents(text, name)?;
+    let warnings = secrets::in_clear(text, name, &parsed);
+    let document = |Located { value, line, column }| (&file.path, Located { value: Object::new(value), line, column });
+    Ok((parsed.into_iter().map(document).collect(), warnings))
 }
 
 /// Whether one of `items`, which are in the order of their paths, is `folder` or lies in it. There may be ten thousand items, and a folder for each.

@@ -6,12 +6,17 @@
 
 mod written;
 
+use std::sync::LazyLock;
+
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use crate::error::{Failure, Result};
+use crate::ports::git::File;
 pub use written::{Shape, Written, parse_written};
 
 /// The largest file that is read, in bytes.
@@ -27,6 +32,10 @@ const MOST_ALIASED: usize = 100_000;
 
 /// The stack that the deepest document needs, in bytes, with room to spare: parser and writer are recursive, and a thread may have 2 MiB.
 const STACK: usize = 16 * 1024 * 1024;
+
+/// Threads on whose stack the deepest document fits, so that no file needs a stack of its own: to make one takes longer than to parse a small file.
+/// None if there are no threads to be had.
+static PARSERS: LazyLock<Option<ThreadPool>> = LazyLock::new(|| ThreadPoolBuilder::new().stack_size(2 * STACK).build().ok());
 
 /// Something, and where in its file it begins. Lines and columns are counted from 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +78,12 @@ pub fn parse_documents(text: &str, file: &str) -> Result<Vec<Located<Value>>> {
         }
     }
     Ok(documents)
+}
+
+/// What `parse` makes of each file, in their order, on all processors: a fleet has thousands of files.
+pub fn each_in_parallel<'a, T: Send>(files: &[&'a File], parse: impl Fn(&'a File) -> T + Send + Sync) -> Vec<T> {
+    let all = || files.par_iter().map(|file| parse(file)).collect();
+    PARSERS.as_ref().map_or_else(all, |parsers| parsers.install(all))
 }
 
 /// Parses a file that holds at most one document, with the place of everything in it; none if it is empty.
