@@ -16,10 +16,10 @@ use crate::steps::{
     Step, World, applications::Applications, applications::Finalizers, census::Census, converge::Converge, definitions::Definitions,
     fetch::Fetch, gates::Gates, infrastructure::Infrastructure, install::Crds, install::Install, key_register::KeyRegister,
     key_remove::KeyRemove, key_verify::KeyVerify, known_hosts::KnownHosts, lease, lease::Lease, lease::Release, leave::Leave,
-    marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, projects::Projects, proof::Proof,
-    prune_keys::PruneKeys, record::Record, remove::Remove, rollout::Rollout, root_app::RootApp, root_of_trust::RootOfTrust,
-    secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd, stop::Stop, webhook::Webhook,
-    webhook::WebhookRemove,
+    marker::Marker, namespace::Namespace, next_key::NextKey, next_key::Settle, old_key::OldKey, old_secret::OldSecret, projects::Projects,
+    proof::Proof, prune_keys::PruneKeys, record::Record, refresh::Refresh, remove::Remove, rollout::Rollout, root_app::RootApp,
+    root_of_trust::RootOfTrust, secret_create::SecretCreate, secret_swap::SecretSwap, serve_clone::ServeClone, serve_clone::ServeEnd,
+    stop::Stop, webhook::Webhook, webhook::WebhookRemove,
 };
 
 /// How long requests under way may take to end once the run was told to stop.
@@ -160,6 +160,8 @@ fn step(id: StepId) -> Box<dyn Runnable> {
         StepId::Fetch => Box::new(Fetch),
         StepId::OldKey => Box::new(OldKey),
         StepId::Settle => Box::new(Settle),
+        StepId::Refresh => Box::new(Refresh),
+        StepId::OldSecret => Box::new(OldSecret),
         StepId::Census => Box::new(Census),
         StepId::Stop => Box::new(Stop),
         StepId::Finalizers => Box::new(Finalizers),

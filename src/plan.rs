@@ -10,6 +10,7 @@ pub mod first_sync;
 pub mod inventory;
 pub mod losses;
 pub mod managed_fields;
+pub mod moving;
 pub mod packing;
 pub mod plain_words;
 pub mod pod;

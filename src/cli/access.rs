@@ -11,6 +11,14 @@ pub struct Access {
     /// How Argo CD gets into the repository; by default a GitHub App if one is named here or in gitops.yaml, else a deploy key
     #[arg(long, value_name = "KIND", value_enum, env = "GITOPS_BOOTSTRAP_CREDENTIAL", help_heading = "Forge")]
     pub credential: Option<CredentialKind>,
+    /// Which GitHub App, if it is one.
+    #[command(flatten)]
+    pub app: App,
+}
+
+/// The GitHub App by which Argo CD gets in.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct App {
     /// Number of the GitHub App by which Argo CD gets in
     #[arg(long, value_name = "ID", env = "GITOPS_BOOTSTRAP_GITHUB_APP_ID", help_heading = "Forge")]
     pub github_app_id: Option<NonZeroU64>,

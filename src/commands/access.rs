@@ -37,21 +37,21 @@ async fn wanted(flags: &access::Access, asked: &Asked<'_>, apps: &dyn AppTokens,
         return Ok(Access::AnyPassword);
     }
     let declared = declared.and_then(|declared| declared.github_app);
-    let is_named = flags.github_app_id.is_some() || declared.is_some();
+    let is_named = flags.app.github_app_id.is_some() || declared.is_some();
     match flags.credential {
         Some(CredentialKind::DeployKey) => return Ok(Access::DeployKey),
         None if !is_named => return Ok(Access::DeployKey),
         Some(CredentialKind::GitHubApp) | None => {}
     }
-    let Some(id) = flags.github_app_id.or(declared.map(|declared| declared.id)) else {
+    let Some(id) = flags.app.github_app_id.or(declared.map(|declared| declared.id)) else {
         return Err(Failure::usage("which GitHub App is meant is not said")
             .hint("name it by its number: `--github-app-id ID`, or `repository.githubApp.id` in gitops.yaml")
             .hint("the number is on the App's page in the settings of its owner"));
     };
     check_address(repository)?;
-    let installation = flags.github_app_installation_id;
+    let installation = flags.app.github_app_installation_id;
     let installation = installation.or(declared.filter(|declared| declared.id == id).and_then(|declared| declared.installation));
-    let private_key = private_key(flags.github_app_private_key_file.as_deref(), context)?;
+    let private_key = private_key(flags.app.github_app_private_key_file.as_deref(), context)?;
     let mut app = WantedApp { id, installation, private_key, api: app_api(repository, asked.api())? };
     if let (None, Some(private_key)) = (app.installation, &app.private_key) {
         app.installation = Some(apps.installation(id, private_key, repository).await?);

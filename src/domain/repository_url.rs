@@ -85,8 +85,12 @@ impl RepositoryUrl {
 
     /// The address of the same repository over https.
     pub fn https(&self) -> String {
-        let host = if self.host.eq_ignore_ascii_case("ssh.github.com") { "github.com" } else { &self.host };
-        format!("https://{host}/{}.git", self.path)
+        format!("https://{}/{}.git", self.site(), self.path)
+    }
+
+    /// The host by the name that it has for every transport.
+    fn site(&self) -> &str {
+        if self.host.eq_ignore_ascii_case("ssh.github.com") { "github.com" } else { &self.host }
     }
 
     /// The address of the same repository over SSH.
@@ -136,9 +140,14 @@ impl RepositoryUrl {
         path_fits(pattern.trim_end_matches(".git"), &self.normalised())
     }
 
+    /// Whether `text` is this address in the eyes of Argo CD, which takes one for SSH and one for https for two repositories.
+    pub fn is_written(&self, text: &str) -> bool {
+        text.parse::<Self>().is_ok_and(|url| url.normalised() == self.normalised())
+    }
+
     /// Whether both name the same repository on the same host, whatever the transport.
     pub fn is_same_repository(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(&other.host) && self.path.eq_ignore_ascii_case(&other.path)
+        self.site().eq_ignore_ascii_case(other.site()) && self.path.eq_ignore_ascii_case(&other.path)
     }
 }
 
@@ -278,6 +287,9 @@ mod tests {
         assert_eq!(url("git@github.com:acme/fleet.git").https(), "https://github.com/acme/fleet.git");
         assert_eq!(url("ssh://git@ssh.github.com:443/acme/fleet").https(), "https://github.com/acme/fleet.git");
         assert_eq!(url("https://github.com/acme/fleet").ssh(), "git@github.com:acme/fleet.git");
+        assert!(url("ssh://git@ssh.github.com:443/acme/fleet").is_same_repository(&url("https://github.com/acme/fleet.git")));
+        assert!(url("git@github.com:acme/fleet.git").is_written("ssh://git@github.com/Acme/fleet"));
+        assert!(!url("git@github.com:acme/fleet.git").is_written("https://github.com/acme/fleet.git"));
         assert!(url("http://git.acme.test/a/b").is_in_clear());
         for safe in ["https://git.acme.test/a/b", "git@git.acme.test:a/b", "http://127.0.0.1:80/a/b", "http://[::1]/a/b"] {
             assert!(!url(safe).is_in_clear(), "{safe}");

@@ -60,6 +60,10 @@ pub enum StepId {
     OldKey,
     /// The record of the rotation, gone.
     Settle,
+    /// The commit with the other address, seen by Argo CD.
+    Refresh,
+    /// The repository Secret for the address that is left, gone.
+    OldSecret,
     /// What must stay, written down before anything goes.
     Census,
     /// Argo CD's workloads, stopped.
@@ -150,6 +154,28 @@ impl StepId {
         Self::Release,
     ];
 
+    /// The steps of `rotate-key --to` while Git still names the old address, in their order: the other credential is made and proven beside the one in use.
+    pub const PREPARE_MOVE: [Self; 6] =
+        [Self::Lease, Self::SecretCreate, Self::KeyRegister, Self::KeyVerify, Self::KnownHosts, Self::Release];
+
+    /// The steps of `rotate-key --to` once Git names the new address, in their order: the old credential goes when nothing needs it any more.
+    pub const FINISH_MOVE: [Self; 14] = [
+        Self::Lease,
+        Self::SecretCreate,
+        Self::KeyRegister,
+        Self::KeyVerify,
+        Self::KnownHosts,
+        Self::Refresh,
+        Self::Projects,
+        Self::RootApp,
+        Self::Converge,
+        Self::Fetch,
+        Self::OldKey,
+        Self::OldSecret,
+        Self::Marker,
+        Self::Release,
+    ];
+
     /// All steps of `detach`, in their order.
     pub const DETACH: [Self; 12] = [
         Self::Lease,
@@ -233,6 +259,8 @@ impl StepId {
             Self::Fetch => "fetch",
             Self::OldKey => "old-key",
             Self::Settle => "settle",
+            Self::Refresh => "refresh",
+            Self::OldSecret => "old-secret",
             Self::Census => "census",
             Self::Stop => "stop",
             Self::Finalizers => "finalizers",
@@ -276,6 +304,8 @@ impl StepId {
             Self::Fetch => "Argo CD opens the repository with it",
             Self::OldKey => "the old key is gone from the forge",
             Self::Settle => "the rotation is over",
+            Self::Refresh => "Argo CD sees the commit with the other address",
+            Self::OldSecret => "the repository Secret for the old address is gone",
             Self::Census => "what stays, written down",
             Self::Stop => "Argo CD's workloads are stopped",
             Self::Finalizers => "Argo CD's finalizers are taken off",

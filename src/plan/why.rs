@@ -77,6 +77,11 @@ impl StepId {
             Self::Fetch => "That the key works from here does not prove that Argo CD uses it, so Argo CD is asked to fetch with it.",
             Self::OldKey => "A key that nobody needs any more is a way in that nobody watches.",
             Self::Settle => "What the rotation wrote down for itself is removed, so that the next one begins anew.",
+            Self::Refresh => {
+                "Argo CD looks at the repository every few minutes. What is sent now would be taken back by what it saw last, so it is asked \
+                 to look."
+            }
+            Self::OldSecret => "A credential that nothing uses any more goes, once no Application names the address that it is for.",
             Self::Census => {
                 "What must stay is written down with its UIDs before anything goes, since afterwards nobody could tell what was there."
             }
@@ -99,7 +104,14 @@ mod tests {
 
     #[test]
     fn every_step_of_every_recipe_says_why_in_one_or_two_sentences_of_its_own() {
-        let recipes = [&StepId::INIT[..], &StepId::RECOVER, &StepId::ROTATE, &StepId::DETACH, &[StepId::ServeClone, StepId::ServeEnd]];
+        let recipes = [
+            &StepId::INIT[..],
+            &StepId::RECOVER,
+            &StepId::ROTATE,
+            &StepId::FINISH_MOVE,
+            &StepId::DETACH,
+            &[StepId::ServeClone, StepId::ServeEnd],
+        ];
         let steps: std::collections::BTreeSet<StepId> = recipes.concat().into_iter().collect();
         let mut said = std::collections::BTreeSet::new();
         for step in steps {

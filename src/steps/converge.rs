@@ -75,6 +75,11 @@ impl Standing {
         self.watched.causes().all(|(_, known)| known.prospect() == Prospect::Waiting)
     }
 
+    /// Whether all of them are fetched by the address that they are to be fetched by, however they are otherwise.
+    pub fn is_moved(&self) -> bool {
+        self.watched.open().all(|(_, known)| !known.is_left_behind && !known.has_error)
+    }
+
     /// The failure of a run that needs all of them.
     pub fn given_up(&self) -> Failure {
         let (open, all) = (self.watched.causes().count(), self.watched.applications.len());
@@ -107,6 +112,8 @@ impl Step for Converge {
             Verdict::satisfied(format!("{converged} Applications"))
         } else if world.is_left_waiting() && standing.only_waits() {
             Verdict::satisfied(format!("{converged} of {all} Applications; what is left waits for a time or a person"))
+        } else if world.is_left_waiting() && world.moved_from.is_some() && standing.is_moved() {
+            Verdict::satisfied(format!("{all} Applications have moved; {} of them are not well", all - converged))
         } else {
             Verdict::needed(format!("{} of {all} Applications are not there yet", all - converged))
         })
@@ -117,8 +124,10 @@ impl Step for Converge {
         if settled.watched.is_converged() {
             return Ok(());
         }
+        // What is not well for another reason does not keep a cluster from moving.
+        let has_moved = world.moved_from.is_some() && settled.is_moved();
         // A recovery has done its work where Git itself says that the rest waits.
-        if world.wanted.recovery.is_some() && settled.only_waits() {
+        if has_moved || (world.wanted.recovery.is_some() && settled.only_waits()) {
             settled.open().into_iter().for_each(|open| world.events.warn(format!("not up: {open}"), None));
             world.note_left_waiting();
             return Ok(());

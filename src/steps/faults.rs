@@ -54,7 +54,7 @@ impl FromStr for FaultPoint {
         };
         // Every step of `init` is one of `recover`.
         let added = [StepId::ServeClone, StepId::ServeEnd, StepId::Webhook];
-        let mut steps = StepId::RECOVER.into_iter().chain(added).chain(StepId::ROTATE).chain(StepId::DETACH);
+        let mut steps = StepId::RECOVER.into_iter().chain(added).chain(StepId::ROTATE).chain(StepId::FINISH_MOVE).chain(StepId::DETACH);
         let step = steps.find(|id| id.name() == step);
         step.map(|step| Self { step, position }).ok_or_else(|| InvalidFaultPoint(text.escape_default().to_string()))
     }

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Step, World};
+use super::{Step, World, old_secret};
 use crate::domain::application::Application;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{Object, ObjectRef};
@@ -25,27 +25,41 @@ const PAUSE: Duration = Duration::from_secs(5);
 /// Has Argo CD fetch.
 pub struct Fetch;
 
+/// What is known of Argo CD's access.
+pub enum Seen {
+    /// Argo CD was seen to open the repository.
+    Proven,
+    /// The credential that it had before is gone already.
+    Moved,
+    /// Nothing yet.
+    Unknown,
+}
+
 impl Step for Fetch {
-    type Seen = bool;
+    type Seen = Seen;
 
     fn id(&self) -> StepId {
         StepId::Fetch
     }
 
-    async fn look(&self, world: &World) -> Result<bool> {
-        Ok(world.rotation().fetched)
+    async fn look(&self, world: &World) -> Result<Seen> {
+        if world.rotation().fetched {
+            return Ok(Seen::Proven);
+        }
+        let is_moved = world.moved_from.is_some() && old_secret::find(world).await?.is_empty();
+        Ok(if is_moved { Seen::Moved } else { Seen::Unknown })
     }
 
-    fn decide(&self, world: &World, seen: &bool) -> Result<Verdict> {
+    fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
         let root = world.wanted.tree.root.object.name();
-        Ok(if *seen {
-            Verdict::satisfied(format!("{root} was refreshed without an error"))
-        } else {
-            Verdict::needed(format!("{root} is refreshed"))
+        Ok(match seen {
+            Seen::Proven => Verdict::satisfied(format!("{root} was refreshed without an error")),
+            Seen::Moved => Verdict::satisfied("it has no other way"),
+            Seen::Unknown => Verdict::needed(format!("{root} is refreshed")),
         })
     }
 
-    async fn apply(&self, world: &World, _seen: bool) -> Result<()> {
+    async fn apply(&self, world: &World, _seen: Seen) -> Result<()> {
         prove(world, self.id()).await?;
         world.note_rotation(|rotation| rotation.fetched = true);
         Ok(())
@@ -70,10 +84,13 @@ pub(super) async fn prove(world: &World, step: StepId) -> Result<()> {
             Some(error) => error,
         };
         if begin.elapsed() > PATIENCE {
-            return Err(Failure::new(Kind::Transient, format!("Argo CD does not open {} with the new key", world.wanted.tree.repository))
-                .because(format!("{}: {error}", root.name))
-                .because("the old key was not removed by this step, and the new one is kept")
-                .hint("put right what is said above, then run the same command again: it goes on from here"));
+            return Err(Failure::new(
+                Kind::Transient,
+                format!("Argo CD does not open {} with the new credential", world.wanted.tree.repository),
+            )
+            .because(format!("{}: {error}", root.name))
+            .because("the old one was not removed by this step, and the new one is kept")
+            .hint("put right what is said above, then run the same command again: it goes on from here"));
         }
         let for_what = || format!("Argo CD to try again: {error}");
         world.waiting(step, for_what());
@@ -81,7 +98,7 @@ pub(super) async fn prove(world: &World, step: StepId) -> Result<()> {
     }
 }
 
-async fn ask(world: &World, step: StepId, root: &ObjectRef) -> Result<()> {
+pub(super) async fn ask(world: &World, step: StepId, root: &ObjectRef) -> Result<()> {
     let patch = json!({"metadata": {"annotations": {"argocd.argoproj.io/refresh": "hard"}}});
     match world.cluster.merge_patch(root, &patch).await {
         Ok(_) => {
@@ -100,7 +117,7 @@ fn missing(world: &World) -> Failure {
 }
 
 /// Waits until the refresh is done. Returns the error that Argo CD reports then, if any.
-async fn refreshed(world: &World, step: StepId, root: &ObjectRef) -> Result<Option<String>> {
+pub(super) async fn refreshed(world: &World, step: StepId, root: &ObjectRef) -> Result<Option<String>> {
     let mut changes = world.cluster.watch(&Application::resource(), Some(ARGOCD_NAMESPACE));
     let for_what = || "Argo CD's application controller to fetch the repository".to_owned();
     loop {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::credential::Credential;
 use super::secret_create::{self, Found, key_title};
 use super::world::Registered;
-use super::{Step, World};
+use super::{Step, World, old_secret};
 use crate::domain::PublicKey;
 use crate::error::{Failure, Kind, Result};
 use crate::event::How;
@@ -41,6 +41,15 @@ impl Step for OldKey {
     }
 
     async fn look(&self, world: &World) -> Result<Seen> {
+        if world.moved_from.is_some() {
+            let old = old_secret::find(world).await?;
+            let in_use = match world.credential() {
+                Some(Credential::DeployKey { public, .. }) => Some(public),
+                _ => None,
+            };
+            let retiring = public_halves(&old).filter(|key| Some(*key) != in_use.as_ref()).cloned().collect();
+            world.note_rotation(|rotation| rotation.retiring = retiring);
+        }
         Ok(match &world.forge {
             Some(forge) => Seen::Keys(forge.deploy_keys().await?),
             None => Seen::WithoutToken,
@@ -74,6 +83,9 @@ impl Step for OldKey {
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
         let rotation = world.rotation();
+        if world.moved_from.is_some() {
+            old_secret::check_unused(world).await?;
+        }
         match seen {
             Seen::Keys(keys) => {
                 if !rotation.revoke_first {
@@ -119,20 +131,22 @@ async fn remove(world: &World, key: &DeployKey) -> Result<()> {
 
 /// Access is never lost: the old key goes only while the new one is in the Secret and let in by the forge.
 async fn check_new(world: &World, keys: &[DeployKey]) -> Result<()> {
-    let Some(Credential::DeployKey { public: next, .. }) = world.credential() else { return Err(Failure::bug("there is no new key")) };
     let found = secret_create::find(world).await?;
-    let in_use = match secret_create::only(&found)? {
-        Some((_, Credential::DeployKey { public, .. })) => *public == next,
-        _ => false,
+    let (in_use, let_in) = match (secret_create::only(&found)?, world.credential()) {
+        (Some((_, Credential::DeployKey { public, .. })), Some(Credential::DeployKey { public: next, .. })) => {
+            (*public == next, keys.iter().any(|key| key.key == next && key.enabled))
+        }
+        // What an App is let in with is a token, and that was proven.
+        (Some((_, Credential::GitHubApp(app))), Some(Credential::GitHubApp(next))) => (app.is(&next), true),
+        _ => (false, true),
     };
-    let registered = keys.iter().any(|key| key.key == next && key.enabled);
-    if in_use && registered {
+    if in_use && let_in {
         return Ok(());
     }
     let what = if in_use {
         "the new key is gone from the forge, or disabled there"
     } else {
-        "the repository Secret does not have the new key any more"
+        "the repository Secret does not have the new credential any more"
     };
     Err(Failure::new(Kind::Conflict, what).because("the old key was kept").hint("run the same command again: it goes on from here"))
 }

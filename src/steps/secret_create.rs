@@ -41,6 +41,18 @@ pub struct Found {
     pub(super) credential: Option<Credential>,
 }
 
+impl Found {
+    /// The address that it is for.
+    pub fn address(&self) -> Option<RepositoryUrl> {
+        field(&self.secret, "url")?.parse().ok()
+    }
+
+    /// Whether it holds a deploy key.
+    pub const fn is_deploy_key(&self) -> bool {
+        matches!(self.credential, Some(Credential::DeployKey { .. }))
+    }
+}
+
 /// The name of the Secret: the same for every run, so that two runs meet at it.
 pub fn secret_name(url: &RepositoryUrl) -> String {
     let readable: String =
@@ -191,11 +203,15 @@ fn check_can_be_made(world: &World) -> Result<()> {
 
 /// The repository Secrets for our repository.
 pub(super) async fn find(world: &World) -> Result<Vec<Found>> {
+    find_for(world, |url| url.normalised() == world.wanted.tree.repository.normalised()).await
+}
+
+/// The repository Secrets for the addresses that are wanted.
+pub(super) async fn find_for(world: &World, is_wanted: impl Fn(&RepositoryUrl) -> bool + Send) -> Result<Vec<Found>> {
     let secrets = world.cluster.list(&Resource::new("v1", "Secret"), Some(ARGOCD_NAMESPACE), Some(LABEL)).await?;
-    let ours = world.wanted.tree.repository.normalised();
     Ok(secrets
         .into_iter()
-        .filter(|secret| field(secret, "url").is_some_and(|url| url.parse::<RepositoryUrl>().is_ok_and(|url| url.normalised() == ours)))
+        .filter(|secret| field(secret, "url").is_some_and(|url| url.parse::<RepositoryUrl>().is_ok_and(|url| is_wanted(&url))))
         // A Secret for one project only serves that project's Applications.
         .filter(|secret| field(secret, "project").is_none_or(|project| project.is_empty()))
         .map(|secret| Found { credential: credential(world, &secret), secret })

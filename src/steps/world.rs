@@ -122,6 +122,21 @@ pub struct Rotation {
     pub by_hand: Vec<PublicKey>,
     /// Those that a person was seen to have removed.
     pub removed_by_hand: Vec<PublicKey>,
+    /// Whether Argo CD was asked to look at the repository.
+    pub refreshed: bool,
+    /// What the repository Secrets had that this run has removed.
+    pub removed_secrets: Vec<RemovedSecret>,
+}
+
+/// A repository Secret that a run has removed.
+#[derive(Clone, Debug, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemovedSecret {
+    /// Its name.
+    pub name: String,
+    /// The GitHub App whose credentials it had, if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub github_app: Option<std::num::NonZeroU64>,
 }
 
 /// What a detachment is to do, and what it has found and done.
@@ -179,6 +194,8 @@ pub struct World {
     pub faults: Arc<Faults>,
     /// What the run is for.
     pub wanted: Wanted,
+    /// The other address of the repository, by which Argo CD has got in so far, while a cluster moves from one credential to another.
+    pub moved_from: Option<RepositoryUrl>,
     /// What is served from the clone; none where Argo CD goes to the forge.
     pub served: Option<Served>,
     /// How Argo CD is to get into the repository.
@@ -207,10 +224,9 @@ impl World {
         wanted: Wanted,
     ) -> Self {
         let cluster = Arc::new(super::faults::Watched::new(cluster, faults.clone()));
-        let forge = forge.map(|forge| Arc::new(super::faults::Watched::new(forge, faults.clone())) as Arc<dyn Forge>);
         Self {
             cluster,
-            forge,
+            forge: None,
             remote,
             keys,
             events,
@@ -219,6 +235,7 @@ impl World {
             faults,
             wanted,
             commands: None,
+            moved_from: None,
             served: None,
             access: Access::default(),
             apps: None,
@@ -226,6 +243,22 @@ impl World {
             explain: false,
             known: Mutex::default(),
         }
+        .with_forge(forge)
+    }
+
+    /// The same world with this way to the forge's API, or without one.
+    #[must_use]
+    pub fn with_forge(mut self, forge: Option<Arc<dyn Forge>>) -> Self {
+        self.forge = forge.map(|forge| Arc::new(super::faults::Watched::new(forge, self.faults.clone())) as Arc<dyn Forge>);
+        self
+    }
+
+    /// The same world, in which Argo CD is to get into the repository by the address `to`, and by `from` no more.
+    #[must_use]
+    pub fn moving(mut self, from: RepositoryUrl, to: RepositoryUrl) -> Self {
+        self.wanted.tree.repository = to;
+        self.moved_from = Some(from);
+        self
     }
 
     /// The same world, in which Argo CD is to get into the repository by `access`, and tokens of GitHub Apps come from `apps`.

@@ -1,16 +1,17 @@
 //! A bootstrap where deploy keys are forbidden: Argo CD gets in by a GitHub App, over HTTP, with tokens that it gets for itself.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::forge::{deploy_keys, make_app, switch};
 use crate::support::logs::Mark;
 use crate::support::process::Seen;
-use crate::support::{Cli, Fleet, Ran, TestSandbox, Traces, eventually};
+use crate::support::{Cli, Fleet, Ran, TestSandbox, Traces, assert_ending, eventually};
 
 /// What a program prints.
 #[expect(clippy::disallowed_methods, reason = "the program is found by the PATH")]
@@ -102,10 +103,119 @@ fn where_deploy_keys_are_forbidden_a_github_app_lets_argo_cd_in_without_a_token(
     assert!(requests.iter().all(|request| !request.is_write() || request.path.ends_with("/access_tokens")), "{requests:?}");
     assert_eq!(mark.mutations(state), []);
 
-    let refused = by_app(&sandbox, &fleet, &["rotate-key", "staging", "--to", "deploy-key", "--paste-key"]).run().exits(3);
-    for step in ["takes a change in Git", "git@", "gitops-bootstrap init staging", "repo-demo-fleet-github-app"] {
-        assert!(said(&refused).contains(step), "{step}\n{refused}");
+    switch(state, &json!({"deploy_keys_disabled": false}));
+    while_argo_cd_fetches(&sandbox, || {
+        from_the_app_to_a_deploy_key(&sandbox, &fleet, &ssh);
+        and_back_to_the_app(&sandbox, &fleet, &id, path);
+    });
+}
+
+/// A run of `rotate-key --to`.
+fn move_to(sandbox: &TestSandbox, fleet: &Fleet, kind: &str, more: &[&str]) -> Cli {
+    sandbox.cli(&[&["rotate-key", "staging", "--sandbox", "--to", kind], more].concat()).in_folder(fleet.folder())
+}
+
+/// Does what a run has said is to be done in Git.
+fn do_in_git(sandbox: &TestSandbox, fleet: &Fleet, changes: &[(&str, String, String)]) {
+    for (file, old, new) in changes {
+        fleet.replace(file, old, new);
     }
+    sandbox.cli(&["render"]).in_folder(fleet.folder()).run().exits(0);
+    fleet.commit("Move");
+    fleet.push();
+}
+
+/// The names of the repository Secrets.
+fn secret_names(sandbox: &TestSandbox) -> Vec<String> {
+    sandbox.repository_secrets().iter().map(|secret| secret["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+fn from_the_app_to_a_deploy_key(sandbox: &TestSandbox, fleet: &Fleet, ssh: &str) {
+    let http = format!("{}/demo/fleet.git", sandbox.state.forge.http);
+    let prepared = move_to(sandbox, fleet, "deploy-key", &["--to-url", ssh]).run().exits(0);
+    assert_ending("move_prepared", &prepared);
+    assert_eq!(secret_names(sandbox), ["repo-demo-fleet", "repo-demo-fleet-github-app"]);
+    assert_eq!(deploy_keys(&sandbox.state).len(), 1);
+    assert!(sandbox.stands_well());
+
+    let declaration = fleet.read("gitops.yaml");
+    let app = declaration.lines().find(|line| line.contains("githubApp:")).unwrap().to_owned() + "\n";
+    let projects = ["argocd", "infrastructure", "services"];
+    let permit =
+        |name: &&str| (format!("src/argocd/projects/{name}.yaml"), format!("- \"{http}\""), format!("- \"{http}\"\n  - \"{ssh}\""));
+    let permits: Vec<_> = projects.iter().map(permit).collect();
+    let mut changes = vec![("gitops.yaml", app, String::new()), ("gitops.yaml", http.clone(), ssh.to_owned())];
+    changes.extend(permits.iter().map(|(file, old, new)| (file.as_str(), old.clone(), new.clone())));
+    do_in_git(sandbox, fleet, &changes);
+    let finished = move_to(sandbox, fleet, "deploy-key", &[]).run().exits(0);
+    assert_ending("move_finished", &finished);
+    assert_eq!(secret_names(sandbox), ["repo-demo-fleet"]);
+    sandbox.assert_converged();
+
+    let mark = Mark::now(&sandbox.state);
+    let again = move_to(sandbox, fleet, "deploy-key", &[]).run().exits(0);
+    assert!(said(&again).contains("nothing to do"), "{again}");
+    assert_eq!(mark.mutations(&sandbox.state), []);
+}
+
+fn and_back_to_the_app(sandbox: &TestSandbox, fleet: &Fleet, id: &str, private_key: &str) {
+    let http = format!("{}/demo/fleet.git", sandbox.state.forge.http);
+    let ssh = sandbox.state.forge.ssh_url("demo", "fleet");
+    let old = deploy_keys(&sandbox.state).remove(0);
+    let by_app = ["--to-url", &http, "--github-app-id", id, "--github-app-private-key-file", private_key, "--output", "json"];
+    let result = move_to(sandbox, fleet, "github-app", &by_app).run().exits(0).result();
+    assert_eq!((&result["half"], &result["githubApp"]["id"].to_string()), (&json!("prepare"), &id.to_owned()), "{result}");
+    let changes = result["inGit"].as_array().unwrap();
+    assert_eq!((changes.len(), &changes[0]["file"]), (1, &json!("gitops.yaml")), "the projects permit both: {result}");
+
+    let url = (ssh.as_str(), format!("\"{http}\"\n  githubApp: {{id: {id}}}"));
+    do_in_git(sandbox, fleet, &[("gitops.yaml", format!("\"{}\"", url.0), url.1)]);
+    let killed = move_to(sandbox, fleet, "github-app", &["--kill-at", "old-secret.before"]).run();
+    assert_eq!(killed.status, None, "{killed}");
+    // As if the time had passed after which a silent holder counts as dead.
+    sandbox.kubectl(&["delete", "lease", "gitops-bootstrap", "--namespace", "argocd"]);
+    let result = move_to(sandbox, fleet, "github-app", &["--output", "json"]).run().exits(0).result();
+    assert_eq!((&result["half"], &result["repository"], &result["from"]), (&json!("finish"), &json!(http), &json!(ssh)), "{result}");
+    assert_eq!(result["removedSecrets"], json!([{"name": "repo-demo-fleet"}]), "{result}");
+    assert!(!deploy_keys(&sandbox.state).contains(&old), "the killed run has removed it");
+    assert!(deploy_keys(&sandbox.state).is_empty() && sandbox.stands_well());
+    assert_eq!(secret_names(sandbox), ["repo-demo-fleet-github-app"]);
+}
+
+/// Whether Argo CD could not fetch, or was not allowed to. That something took too long on busy cores is neither.
+fn is_of_a_fetch(condition: &Value) -> bool {
+    let message = condition["message"].as_str().unwrap_or_default();
+    let is_slow = ["deadline exceeded", "DeadlineExceeded"].iter().any(|words| message.contains(words));
+    condition["type"] == "InvalidSpecError" || (condition["type"] == "ComparisonError" && message.contains("load target state") && !is_slow)
+}
+
+/// Does something while Argo CD is asked over and over whether it can fetch.
+fn while_argo_cd_fetches(sandbox: &TestSandbox, action: impl FnOnce()) {
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let watcher = scope.spawn(|| {
+            let mut times = 0;
+            while !over.load(Ordering::Relaxed) {
+                for application in sandbox.list(&["applications", "--namespace", "argocd"]) {
+                    let conditions = application["status"]["conditions"].as_array().cloned().unwrap_or_default();
+                    let failures: Vec<&Value> = conditions.iter().filter(|condition| is_of_a_fetch(condition)).collect();
+                    assert_eq!(failures, [] as [&Value; 0], "{}", application["metadata"]["name"]);
+                }
+                times += 1;
+            }
+            times
+        });
+        let stop = Stop(&over);
+        action();
+        drop(stop);
+        assert!(watcher.join().unwrap() > 10);
+    });
 }
 
 /// Without the private key nothing is begun.

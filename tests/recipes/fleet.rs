@@ -28,14 +28,14 @@ fn definition(plural: &str, kind: &str) -> Rendered {
     )
 }
 
-fn application(name: &str, folder: &str, path: &str) -> Rendered {
+fn application(address: &str, name: &str, folder: &str, path: &str) -> Rendered {
     rendered(
         &format!("{folder}/Application.{name}.yaml"),
         json!({
             "apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": name, "namespace": "argocd"},
             "spec": {
                 "project": "argocd", "destination": {"server": "https://kubernetes.default.svc"},
-                "source": {"repoURL": REPOSITORY, "path": path, "targetRevision": "main"},
+                "source": {"repoURL": address, "path": path, "targetRevision": "main"},
                 "syncPolicy": {"automated": {"prune": true, "selfHeal": true}, "syncOptions": ["ServerSideApply=true"]},
             },
         }),
@@ -43,19 +43,25 @@ fn application(name: &str, folder: &str, path: &str) -> Rendered {
 }
 
 pub(crate) fn tree(at: &Commit) -> Tree {
+    tree_at(at, REPOSITORY, &[REPOSITORY])
+}
+
+/// The same where the repository has another address, and the projects permit `permitted`.
+pub(crate) fn tree_at(at: &Commit, address: &str, permitted: &[&str]) -> Tree {
+    let application = |name: &str, folder: &str, path: &str| application(address, name, folder, path);
     let top = "rendered/staging/argocd/argocd";
     let root = application("argocd-app-of-apps", top, top);
     let project = |name: &str| {
         rendered(
             &format!("{top}/AppProject.{name}.yaml"),
-            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name, "namespace": "argocd"}, "spec": {"sourceRepos": [REPOSITORY]}}),
+            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name, "namespace": "argocd"}, "spec": {"sourceRepos": permitted}}),
         )
     };
     let own = "rendered/staging/infrastructure/argocd";
     Tree {
         cluster: "staging".parse().unwrap(),
         commit: at.clone(),
-        repository: REPOSITORY.parse().unwrap(),
+        repository: address.parse().unwrap(),
         revision: "main".to_owned(),
         projects: ["argocd", "infrastructure", "services"].map(project).to_vec(),
         applications: vec![

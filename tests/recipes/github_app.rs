@@ -13,6 +13,7 @@ use gitops_bootstrap::steps::credential::{Access, WantedApp};
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use gitops_bootstrap::steps::world::Recovering;
 
+use super::fleet;
 use super::init::run_as;
 use super::memory::{MemoryApps, Outside};
 
@@ -30,7 +31,9 @@ fn app(private_key: Option<&str>) -> Access {
 
 /// A world without a forge's token, in which the repository has an address for https.
 fn world(outside: &Arc<Outside>, holder: &str, access: Access, faults: Faults) -> World {
-    let run = run_as(outside, holder, faults, |wanted| wanted.tree.repository = URL.parse().unwrap());
+    let tree = fleet::tree_at(&fleet::commit('a'), URL, &[URL]);
+    outside.push_tree(&tree);
+    let run = run_as(outside, holder, faults, |wanted| wanted.tree = tree);
     let mut world = run.world.with_access(access, Arc::new(MemoryApps(outside.clone())));
     world.forge = None;
     world

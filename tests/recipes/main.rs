@@ -6,6 +6,7 @@ mod fleet;
 mod github_app;
 mod init;
 mod memory;
+mod moving;
 mod plan;
 mod recover;
 mod root_of_trust;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use gitops_bootstrap::domain::tree::Tree;
-use gitops_bootstrap::domain::{Commit, Object, ObjectRef, PublicKey};
+use gitops_bootstrap::domain::{Commit, Object, ObjectRef, PublicKey, RepositoryUrl};
 use gitops_bootstrap::event::{Event, Reporter};
 use gitops_bootstrap::ports::cluster::Change;
 use gitops_bootstrap::ports::forge::{DeployKey, Webhook};
@@ -52,15 +52,41 @@ struct State {
     /// How often the key in the repository Secret stopped to open the repository.
     access_losses: usize,
     had_access: bool,
+    /// Whether the root brings the projects too, which else come from the run alone.
+    brings_projects: bool,
     /// Whether Argo CD cannot fetch although the key is good.
     fetches_break: bool,
 }
 
 impl State {
-    /// Whether Argo CD gets into the repository.
+    /// Whether Argo CD gets into the repository, by every address that an Application names; while there is none, by any.
     fn has_access(&self) -> bool {
-        let mut secrets = self.objects.values().filter(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"));
-        let Some(secret) = secrets.next() else { return false };
+        let mut applications = self.objects.values().filter(|object| object.kind() == "Application").peekable();
+        match applications.peek() {
+            Some(_) => applications.all(|application| self.opens(application)),
+            None => self.secrets().any(|secret| self.is_let_in(secret)),
+        }
+    }
+
+    /// Whether Argo CD gets an Application: its project permits the address, and there is a Secret for it that opens.
+    fn opens(&self, application: &Object) -> bool {
+        let Some(address) = application.text("/spec/source/repoURL").and_then(|url| url.parse::<RepositoryUrl>().ok()) else {
+            return false;
+        };
+        let project =
+            self.objects.values().find(|object| object.kind() == "AppProject" && Some(object.name()) == application.text("/spec/project"));
+        let sources = project.and_then(|project| project.at("/spec/sourceRepos")).and_then(Value::as_array);
+        let permits = sources.is_none_or(|sources| sources.iter().filter_map(Value::as_str).any(|source| address.is_covered_by(source)));
+        let mut secrets = self.secrets().filter(|secret| value(secret, "url").is_some_and(|url| address.is_written(&url)));
+        permits && secrets.any(|secret| self.is_let_in(secret))
+    }
+
+    fn secrets(&self) -> impl Iterator<Item = &Object> {
+        self.objects.values().filter(|object| object.label("argocd.argoproj.io/secret-type") == Some("repository"))
+    }
+
+    /// Whether the forge lets in what a repository Secret holds.
+    fn is_let_in(&self, secret: &Object) -> bool {
         if let Some(key) = value(secret, "githubAppPrivateKey") {
             return self.app_keys.contains(&key);
         }
@@ -118,6 +144,7 @@ impl Outside {
             served: None,
             access_losses: 0,
             had_access: false,
+            brings_projects: false,
             fetches_break: false,
             statuses: BTreeMap::new(),
         };
@@ -248,6 +275,15 @@ impl Outside {
 
     pub(crate) fn push(&self, head: Commit) {
         self.with(|state| state.head = head);
+    }
+
+    /// Pushes a commit with another tree, whose projects Argo CD brings too.
+    pub(crate) fn push_tree(&self, tree: &Tree) {
+        self.with(|state| {
+            state.head = tree.commit.clone();
+            state.tree = tree.clone();
+            state.brings_projects = true;
+        });
     }
 
     pub(crate) fn of_kind(&self, kind: &str) -> Vec<Object> {

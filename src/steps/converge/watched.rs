@@ -19,6 +19,8 @@ use crate::steps::World;
 pub(super) struct Known {
     pub(super) state: State,
     pub(super) has_error: bool,
+    /// Whether it names the address that the cluster moves away from.
+    pub(super) is_left_behind: bool,
     pub(super) at_another_commit: bool,
     pub(super) sync_options: Value,
     pub(super) retry: Value,
@@ -103,6 +105,7 @@ impl Watched {
         let known = Known {
             state: standing(world, &application, expected).after(last_failure.as_deref()),
             has_error: application.errors().next().is_some(),
+            is_left_behind: is_left_behind(world, &application),
             at_another_commit: expected.is_some_and(|expected| {
                 application.status.is_some() && application.revisions().next().is_some_and(|revision| revision != expected.as_str())
             }),
@@ -187,6 +190,9 @@ impl Watched {
 fn standing(world: &World, application: &Application, expected: Option<&Commit>) -> State {
     let left = world.left();
     match verdict(application, expected) {
+        State::Converged if is_left_behind(world, application) => {
+            State::Progressing { why: "it still takes its objects from the old address".to_owned() }
+        }
         State::Converged if application.sources().any(|source| left.is_named_by(&source.repository)) => {
             State::Progressing { why: format!("it still takes its objects from {left}") }
         }
@@ -194,11 +200,17 @@ fn standing(world: &World, application: &Application, expected: Option<&Commit>)
     }
 }
 
+/// Whether an Application names the address by which the cluster has got in so far, in a run that moves it to another one.
+fn is_left_behind(world: &World, application: &Application) -> bool {
+    world.moved_from.as_ref().is_some_and(|old| application.sources().any(|source| old.is_written(&source.repository)))
+}
+
 impl Known {
     fn absent() -> Self {
         Self {
             state: State::Unknown,
             has_error: false,
+            is_left_behind: false,
             at_another_commit: false,
             sync_options: Value::Null,
             retry: Value::Null,

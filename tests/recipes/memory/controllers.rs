@@ -88,7 +88,7 @@ impl Outside {
                 let server = state.objects.contains_key(&git_server::deployment());
                 return (served.clone(), served.commit, server, running, status);
             }
-            let reachable = state.has_access() && !state.git_is_down && !state.fetches_break;
+            let reachable = state.opens(application) && !state.git_is_down && !state.fetches_break;
             (state.tree.clone(), state.head.clone(), reachable, running, status)
         });
         if !running {
@@ -118,6 +118,12 @@ json!({
             })
             });
         });
+        let brings = self.with(|state| state.brings_projects) && application.name() == tree.root.object.name();
+        for project in tree.projects.iter().filter(|_| brings) {
+            if self.with(|state| state.objects.contains_key(&project.object.reference())) {
+                self.store(&project.object.reference(), |value| merge(value, project.object.value()));
+            }
+        }
         // An app-of-apps brings the Applications whose files are in its folder.
         let folder = application.text("/spec/source/path");
         let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
