@@ -2,6 +2,7 @@
 
 mod access;
 pub mod ask;
+mod asked;
 pub mod audit;
 mod bootstrap;
 pub mod bundle;

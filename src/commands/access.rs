@@ -6,7 +6,7 @@ use std::sync::Arc;
 use secrecy::SecretString;
 
 use super::Context;
-use super::forge::Asked;
+use super::asked::Asked;
 use crate::adapters::github::{GitHubAppTokens, app_api, check_app_key};
 use crate::adapters::secret_file;
 use crate::cli::access::{self, CredentialKind};

@@ -3,9 +3,9 @@
 use tokio::time::Instant;
 
 use super::Context;
+use super::asked::Asked;
 use super::bootstrap::{holder, named_folder, pinned_hosts, remote, tell_facts, world};
 use super::connect::{Connected, connect_to, sandbox_running};
-use super::forge::Asked;
 use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::Output;

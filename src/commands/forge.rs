@@ -2,18 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
+use super::asked::Asked;
 use super::{Context, login};
 use crate::adapters::github::{GitHub, GitHubOptions};
 use crate::adapters::token::{self, Token, TokenSources};
-use crate::cli::forge::Login;
-use crate::domain::RepositoryUrl;
-use crate::domain::declaration::Repository;
 use crate::error::{Failure, Result};
 use crate::event::Event;
 use crate::ports::Forge;
-use crate::sandbox::State;
 
 /// What the token has to allow. A sandbox's forge has one for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,21 +27,6 @@ impl Rights {
             Self::Write => "write",
         }
     }
-}
-
-/// Which forge is asked, and by whom.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    /// What was typed.
-    pub(super) flags: &'a Login,
-    /// What gitops.yaml says of the repository.
-    pub(super) declared: Option<&'a Repository>,
-    /// Where the repository is.
-    pub(super) repository: &'a RepositoryUrl,
-    /// The sandbox that is worked in: its forge is asked, also in the place of another one.
-    pub(super) sandbox: Option<&'a State>,
-    /// When it has to have answered.
-    pub(super) deadline: Instant,
 }
 
 /// A forge's API with a token.
@@ -68,12 +48,6 @@ impl Found {
 }
 
 impl Asked<'_> {
-    /// The base address of the API, if it was typed or declared.
-    pub(super) fn api(&self) -> Option<&str> {
-        let declared = || self.declared.and_then(|declared| declared.api.as_deref());
-        self.flags.api.forge_api.as_deref().or_else(declared)
-    }
-
     /// The API with the token that is found, to manage the repository with; none if there is no token. Says where the token was found.
     pub(super) async fn forge(&self, context: &Context) -> Result<Option<Arc<dyn Forge>>> {
         let found = self.find(Rights::Administration, context).await?;

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Context;
 use super::ask::ask;
-use super::forge::Asked;
+use super::asked::Asked;
 use crate::adapters::github::{DeviceFlow, GitHub};
 use crate::adapters::token::Token;
 use crate::error::{Failure, Kind, Result};

@@ -10,12 +10,12 @@ use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::recover::Arguments;
 use crate::commands::Context;
 use crate::commands::access::access;
+use crate::commands::asked::Asked;
 use crate::commands::bootstrap::{
     compare_clone, declared_webhook, head_by_other_access, holder, pinned_hosts, remote, remote_head, tell_facts, world,
 };
 use crate::commands::bundle::{self, Place};
 use crate::commands::connect::Connected;
-use crate::commands::forge::Asked;
 use crate::commands::serve_clone;
 use crate::domain::tree::Tree;
 use crate::domain::{Bundle, PublicKey};

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::super::access::access;
+use super::super::asked::Asked;
 use super::super::bootstrap::{compare_clone, confirm, holder, named_folder, pinned_hosts, remote, started, tell_facts, world};
 use super::super::connect::{Connected, connect_to, sandbox_running};
-use super::super::forge::Asked;
 use crate::adapters::git::GitWorktree;
 use crate::cli::access::{self, CredentialKind};
 use crate::cli::rotate_key::Arguments;
