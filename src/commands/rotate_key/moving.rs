@@ -4,12 +4,16 @@
 //! address, the other credential is made and proven beside the one in use, and what is to be changed in Git is told. Once Git names the new one, Argo CD
 //! is taken there, and the old credential goes. In between Argo CD has both, and whoever pushes when is of no matter.
 
+mod addresses;
 mod ending;
+mod half;
 
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use self::addresses::{check_to_url, counterpart, new_address};
+use self::half::Half;
 use super::super::access::access;
 use super::super::asked::Asked;
 use super::super::bootstrap::{compare_clone, confirm, holder, named_folder, pinned_hosts, remote, started, tell_facts, world};
@@ -25,7 +29,6 @@ use crate::domain::{ClusterName, Declaration, RepositoryPath, RepositoryUrl};
 use crate::engine;
 use crate::error::{Failure, Result};
 use crate::event::Event;
-use crate::plan::StepId;
 use crate::plan::moving::{GitChange, to_take_out, to_write};
 use crate::ports::git::File;
 use crate::ports::{Forge, Worktree};
@@ -34,33 +37,6 @@ use crate::steps::credential::{Access, Credential};
 use crate::steps::secret_create::{Found, SecretCreate};
 use crate::steps::world::{Wanted, interrupted};
 use crate::steps::{Step as _, World, fetch, old_secret};
-
-/// Which of the two runs of a move this is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Half {
-    /// Git names the old address.
-    Prepare,
-    /// Git names the new one.
-    Finish,
-}
-
-impl Half {
-    /// What the clone says: it names the address that `to` opens, or the other one.
-    fn of(declared: &RepositoryUrl, to: CredentialKind) -> Self {
-        match (declared.transport(), to) {
-            (Transport::Ssh, CredentialKind::DeployKey) | (Transport::Http, CredentialKind::GitHubApp) => Self::Finish,
-            _ => Self::Prepare,
-        }
-    }
-
-    const fn recipe(self) -> &'static [StepId] {
-        match self {
-            Self::Prepare => &StepId::PREPARE_MOVE,
-            Self::Finish => &StepId::FINISH_MOVE,
-        }
-    }
-}
 
 /// What was found before anything is changed.
 struct Move {
@@ -191,51 +167,6 @@ async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> R
     let others = declaration.into_iter().flat_map(|declaration| declaration.clusters.keys());
     let others = others.filter(|name| **name != arguments.cluster).cloned().collect();
     Ok(Move { half, to, from, world, connected, changes, others })
-}
-
-/// The address by which `to` opens the repository that `declared` names.
-fn new_address(declared: &RepositoryUrl, to: CredentialKind, named: Option<&RepositoryUrl>) -> Result<RepositoryUrl> {
-    let address = match named {
-        Some(named) => named.clone(),
-        None => derived(declared, to)?,
-    };
-    let (wanted, what) = match to {
-        CredentialKind::GitHubApp => (Transport::Http, "a GitHub App opens a repository over https only"),
-        CredentialKind::DeployKey => (Transport::Ssh, "a deploy key is for SSH"),
-    };
-    if address.transport() != wanted {
-        return Err(Failure::usage(format!("{address} is no address for that: {what}")));
-    }
-    if !address.is_same_repository(declared) {
-        return Err(Failure::refused(format!("{address} is another repository than {declared}"))
-            .because("a cluster moves to another credential for the same repository")
-            .because("nothing was changed"));
-    }
-    Ok(address)
-}
-
-fn derived(url: &RepositoryUrl, to: CredentialKind) -> Result<RepositoryUrl> {
-    let text = if to == CredentialKind::GitHubApp { url.https() } else { url.ssh() };
-    text.parse().map_err(|error| Failure::bug(format!("an address was derived that is none: {error}")))
-}
-
-/// An address that is named must be the one that the run is about.
-fn check_to_url(named: Option<&RepositoryUrl>, address: &RepositoryUrl) -> Result<()> {
-    match named.filter(|named| named.normalised() != address.normalised()) {
-        None => Ok(()),
-        Some(named) => Err(Failure::usage(format!("Git names {address}, and `--to-url` {named}"))
-            .because("nothing was changed")
-            .hint("write the one that is meant into gitops.yaml, or leave `--to-url` out")),
-    }
-}
-
-/// The address of the other transport, as far as that can be told without the cluster.
-fn counterpart(declared: &RepositoryUrl, half: Half, address: &RepositoryUrl) -> Result<RepositoryUrl> {
-    match (half, address.transport()) {
-        (Half::Prepare, _) => Ok(declared.clone()),
-        (Half::Finish, Transport::Ssh) => derived(declared, CredentialKind::GitHubApp),
-        (Half::Finish, _) => derived(declared, CredentialKind::DeployKey),
-    }
 }
 
 /// The address that the cluster leaves: that of the old Secret, or the one that the root Application still names.
@@ -390,32 +321,4 @@ async fn written(worktree: &dyn Worktree, fleet: &Fleet) -> Result<Vec<File>> {
     let Some(declaration) = &fleet.declaration else { return Ok(fleet.files.clone()) };
     let file: RepositoryPath = "gitops.yaml".parse().map_err(|_| Failure::bug("a constant path"))?;
     Ok(worktree.files(&fleet.reading.tree.commit, &[file, declaration.repository.source.clone()]).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn url(text: &str) -> RepositoryUrl {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn the_address_in_git_says_which_half_it_is() {
-        let (ssh, https) = (url("git@github.com:acme/fleet.git"), url("https://github.com/acme/fleet.git"));
-        assert_eq!(Half::of(&ssh, CredentialKind::GitHubApp), Half::Prepare);
-        assert_eq!(Half::of(&https, CredentialKind::GitHubApp), Half::Finish);
-        assert_eq!(Half::of(&https, CredentialKind::DeployKey), Half::Prepare);
-        assert_eq!(Half::of(&ssh, CredentialKind::DeployKey), Half::Finish);
-    }
-
-    #[test]
-    fn the_new_address_is_of_the_same_repository_and_of_the_right_transport() {
-        let ssh = url("ssh://git@ssh.github.com:443/acme/fleet.git");
-        let new = |named: Option<&str>| new_address(&ssh, CredentialKind::GitHubApp, named.map(url).as_ref());
-        assert_eq!(new(None).unwrap().as_str(), "https://github.com/acme/fleet.git");
-        assert_eq!(new(Some("https://github.com:8443/Acme/fleet")).unwrap().as_str(), "https://github.com:8443/Acme/fleet");
-        assert!(new(Some("git@github.com:acme/fleet.git")).unwrap_err().message.contains("over https only"));
-        assert!(new(Some("https://github.com/acme/other.git")).unwrap_err().message.contains("another repository"));
-    }
 }

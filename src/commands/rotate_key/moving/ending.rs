@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::super::change::show;
 use super::super::super::status::flags;
-use super::{Half, Move};
+use super::Move;
+use super::half::Half;
 use crate::cli::access::CredentialKind;
 use crate::cli::rotate_key::Arguments;
 use crate::context::Context;
