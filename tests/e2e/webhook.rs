@@ -10,7 +10,7 @@ use sha2::Sha256;
 
 use crate::support::forge::{deploy_keys, webhooks};
 use crate::support::logs::Mark;
-use crate::support::{TestSandbox, Traces, eventually};
+use crate::support::{TestSandbox, Traces, assert_ending, eventually};
 
 const URL: &str = "https://argocd.acme.test/api/webhook";
 
@@ -46,7 +46,7 @@ fn pushes_are_told_to_argo_cd_once_signed_with_a_secret_that_it_keeps() {
 
     let detach = ["detach", "staging", "--sandbox", "--yes", "--confirm", "staging"];
     let ran = sandbox.cli(&detach).in_folder(&sandbox.home().path().join("fleet")).run().exits(0);
-    assert!(ran.stderr.contains(URL), "{ran}");
+    assert_ending("detach", &ran);
     assert!(webhooks(state).is_empty() && deploy_keys(state).is_empty());
 }
 

@@ -27,7 +27,7 @@ pub(crate) use running::Running;
 pub(crate) use sandbox::{Slots, TestSandbox, processes};
 pub(crate) use sealing::engine_prints;
 pub(crate) use secrets::Traces;
-pub(crate) use words::{assert_ending, assert_words};
+pub(crate) use words::{assert_drill, assert_ending, assert_words};
 
 use std::time::{Duration, Instant};
 

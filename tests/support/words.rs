@@ -33,6 +33,14 @@ const CHANGING_AT_THE_END: &[(&str, &str)] = &[
     ("SHORT [A-Za-z0-9+/]{8}\"", "SHORT PART\""),
 ];
 
+/// What differs from run to run in the report of a drill, after the same: a time for each of the steps and Applications that took longest, and how it
+/// compares with the drill before.
+const CHANGING_IN_A_DRILL: &[(&str, &str)] = &[
+    (r"(?m)^(?: +DURATION  .*\n)+", "    TIMES\n"),
+    (r"DURATION → DURATION in all: .*", "DURATION → DURATION in all: COMPARED"),
+    (r"(?m)^    .*DURATION → DURATION\n", ""),
+];
+
 /// Compares what was said, and the exit status, with what is stored under `name` in `tests/e2e/snapshots`.
 ///
 /// What is new or was changed on purpose is stored by running the test with `INSTA_UPDATE=always`.
@@ -46,6 +54,14 @@ pub(crate) fn assert_words(name: &str, ran: &Ran) {
 pub(crate) fn assert_ending(name: &str, ran: &Ran) {
     let ending = ran.stderr.find("\n✔ ").and_then(|place| ran.stderr.get(place + 1..)).unwrap_or_else(|| panic!("no ending\n{ran}"));
     assert_text(name, ending, [CHANGING, CHANGING_AT_THE_END].concat());
+}
+
+/// The same for the report of a drill, and for what it says was found.
+#[track_caller]
+pub(crate) fn assert_drill(name: &str, ran: &Ran) {
+    let found =
+        ran.stderr.find("\nfound: ").and_then(|place| ran.stderr.get(place..)).unwrap_or_else(|| panic!("nothing was found\n{ran}"));
+    assert_text(name, &format!("{}{found}", ran.stdout), [CHANGING, CHANGING_IN_A_DRILL].concat());
 }
 
 #[track_caller]
