@@ -10,7 +10,8 @@ use crate::adapters::git::GitWorktree;
 use crate::adapters::ssh_key::SshKeyMaker;
 use crate::cli::Output;
 use crate::cli::change::Change;
-use crate::domain::ClusterName;
+use crate::domain::tree::Tree;
+use crate::domain::{ClusterName, HostKeys};
 use crate::error::{Failure, Result};
 use crate::ports::cluster::ClusterFacts;
 use crate::preflight;
@@ -89,7 +90,21 @@ pub(super) async fn look(
     };
     let (facts, ()) = tokio::try_join!(facts, forge_check)?;
     tell_facts(&facts, tree.commit.short(), context);
-    let wanted = Wanted {
+    let wanted = wanted(cluster, tree, facts, hosts, flags.wait, context);
+    let world = world(&connected, forge, remote, wanted, flags, deadline, context)?;
+    Ok((world, connected))
+}
+
+/// What a run wants that changes a bootstrapped cluster: nothing beyond the tree.
+pub(super) fn wanted(
+    cluster: &ClusterName,
+    tree: &Tree,
+    facts: ClusterFacts,
+    hosts: HostKeys,
+    wait_for_lock: bool,
+    context: &Context,
+) -> Wanted {
+    Wanted {
         cluster: cluster.clone(),
         tree: tree.clone(),
         commit: tree.commit.clone(),
@@ -99,12 +114,10 @@ pub(super) async fn look(
         recovery: None,
         take_ownership: false,
         fix_key: false,
-        wait_for_lock: flags.wait,
+        wait_for_lock,
         holder: holder(context),
         now: jiff::Timestamp::now(),
-    };
-    let world = world(&connected, forge, remote, wanted, flags, deadline, context)?;
-    Ok((world, connected))
+    }
 }
 
 fn leaving_the_key(failure: Failure) -> Failure {

@@ -42,10 +42,7 @@ pub fn run(folder: Option<&Path>, context: &Context) -> Result<()> {
 
 /// Writes the page of a command and those of all commands below it.
 fn write(command: &Command, folder: &Path) -> io::Result<()> {
-    command
-        .get_subcommands()
-        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
-        .try_for_each(|below| write(below, folder))?;
+    below(command).try_for_each(|below| write(below, folder))?;
     fs::write(folder.join(format!("{}.1", name(command))), page(command)?)
 }
 
@@ -171,14 +168,15 @@ fn files(command: &Command) -> Rows {
     rows
 }
 
+/// The commands below a command that have pages.
+fn below(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|below| !below.is_hide_set() && below.get_name() != "help")
+}
+
 /// The pages beside this one: that above it, and those below.
 fn see_also(command: &Command) -> Vec<String> {
     let page = |name: &str| format!("{name}(1)");
-    let mut pages: Vec<String> = command
-        .get_subcommands()
-        .filter(|below| !below.is_hide_set() && below.get_name() != "help")
-        .map(|below| page(name(below)))
-        .collect();
+    let mut pages: Vec<String> = below(command).map(|below| page(name(below))).collect();
     let above = name(command).strip_suffix(command.get_name()).map(|above| above.trim_end_matches('-'));
     pages.extend(above.filter(|above| !above.is_empty()).map(page));
     pages.extend(["git(1)", "ssh(1)"].map(str::to_owned).into_iter().filter(|_| !command.has_subcommands()));

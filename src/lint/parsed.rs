@@ -66,9 +66,9 @@ impl<'a> Parsed<'a> {
         parsed
     }
 
-    /// What one file holds.
+    /// The documents of one file, and what is not an object.
     fn of(file: &'a File) -> Self {
-        let mut parsed = Self { files: vec![file], ..Self::default() };
+        let mut parsed = Self::default();
         parsed.add(file);
         parsed
     }

@@ -146,13 +146,17 @@ impl<'a> Contents<'a> {
 
     /// The objects of one of Argo CD's kinds.
     fn of_kind(&self, kind: &str) -> Vec<Rendered> {
-        let wanted = |object: &Object| object.kind() == kind && object.api_version().starts_with("argoproj.io/");
-        self.all().into_iter().filter(|rendered| wanted(&rendered.object)).collect()
+        self.those(|object| object.kind() == kind && object.api_version().starts_with("argoproj.io/"))
     }
 
     /// All objects; what is none, such as a values file, is left out.
     fn all(&self) -> Vec<Rendered> {
+        self.those(|_| true)
+    }
+
+    fn those(&self, wanted: impl Fn(&Object) -> bool) -> Vec<Rendered> {
         let objects = self.documents.iter().filter_map(|(path, document)| Some((*path, document.value.as_ref().ok()?)));
+        let objects = objects.filter(|(_, object)| wanted(object));
         objects.map(|(path, object)| Rendered { path: path.clone(), object: object.clone() }).collect()
     }
 

@@ -16,7 +16,8 @@ use self::addresses::{check_to_url, counterpart, new_address};
 use self::half::Half;
 use super::super::access::access;
 use super::super::asked::Asked;
-use super::super::bootstrap::{compare_clone, confirm, holder, named_folder, pinned_hosts, remote, started, tell_facts, world};
+use super::super::bootstrap::{compare_clone, confirm, named_folder, pinned_hosts, remote, started, tell_facts, world};
+use super::super::change::wanted;
 use super::super::connect::{Connected, connect_to, sandbox_running};
 use crate::adapters::git::GitWorktree;
 use crate::cli::access::{self, CredentialKind};
@@ -35,7 +36,7 @@ use crate::ports::{Forge, Worktree};
 use crate::preflight::{self, Fleet};
 use crate::steps::credential::{Access, Credential};
 use crate::steps::secret_create::{Found, SecretCreate};
-use crate::steps::world::{Wanted, interrupted};
+use crate::steps::world::interrupted;
 use crate::steps::{Step as _, World, fetch, old_secret};
 
 /// What was found before anything is changed.
@@ -100,20 +101,7 @@ async fn look(arguments: &Arguments, to: CredentialKind, context: &Context) -> R
 
     let facts = preflight::check_cluster(&connected.cluster, &arguments.cluster, declaration, &fleet.reading.tree).await?;
     tell_facts(&facts, fleet.reading.tree.commit.short(), context);
-    let wanted = Wanted {
-        cluster: arguments.cluster.clone(),
-        tree: fleet.reading.tree.clone(),
-        commit: fleet.reading.tree.commit.clone(),
-        facts,
-        hosts: pinned_hosts(declaration)?,
-        bundle: None,
-        recovery: None,
-        take_ownership: false,
-        fix_key: false,
-        wait_for_lock: flags.wait,
-        holder: holder(context),
-        now: jiff::Timestamp::now(),
-    };
+    let wanted = wanted(&arguments.cluster, &fleet.reading.tree, facts, pinned_hosts(declaration)?, flags.wait, context);
     let remote = remote(context, &address, connected.sandbox.as_ref())?;
     let world = world(&connected, None, remote, wanted, flags, deadline, context)?;
     check(&world, &fleet).await?;
