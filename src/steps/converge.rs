@@ -2,6 +2,7 @@
 
 mod asking;
 mod first_syncs;
+mod rest;
 mod watched;
 
 use std::collections::BTreeSet;
@@ -161,7 +162,7 @@ pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<
                 answered?;
                 continue;
             }
-            () = tokio::time::sleep(PAUSE) => continue,
+            () = tokio::time::sleep_until(wake(&watched)) => continue,
         };
         match change {
             Some(Ok(Change::Restarted(objects))) => watched.restart(world, objects.iter().map(AsRef::as_ref)),
@@ -174,6 +175,12 @@ pub async fn until_settled(world: &World, step: StepId, scope: Scope) -> Result<
             last_change = Instant::now();
         }
     }
+}
+
+/// When to ask again at the latest.
+fn wake(watched: &Watched) -> Instant {
+    let latest = Instant::now() + PAUSE;
+    watched.next_look().map_or(latest, |look| look.min(latest))
 }
 
 /// How long nothing may change.

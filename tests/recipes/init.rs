@@ -11,7 +11,7 @@ use gitops_bootstrap::steps::World;
 use gitops_bootstrap::steps::faults::{Death, FaultPoint, Faults, Position};
 use gitops_bootstrap::steps::fleet_clone::FleetClone;
 use gitops_bootstrap::steps::world::Wanted;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::fleet;
@@ -315,4 +315,41 @@ async fn a_clone_with_the_same_files_goes_to_the_commit_of_the_remote() {
     let warned =
         run.events.0.lock().unwrap().iter().any(|event| matches!(event, Event::Warning { message, .. } if message.contains("moved")));
     assert!(!warned, "the branch has not moved during the run");
+}
+
+/// What Argo CD says of an Application while it has missed that all is well.
+fn missed() -> [Value; 3] {
+    let revision = fleet::commit('a');
+    let synced = |sync: &str, health: &str| {
+        json!({
+            "sync": {"status": sync, "revision": revision.as_str()}, "health": {"status": health}, "reconciledAt": "2026-01-01T00:00:00Z",
+            "operationState": {"phase": "Succeeded", "syncResult": {"revision": revision.as_str()}},
+        })
+    };
+    let no_project = json!({
+        "sync": {"status": "Unknown"}, "health": {"status": "Unknown"}, "reconciledAt": "2026-01-01T00:00:00Z",
+        "conditions": [{"type": "InvalidSpecError", "message": "application references project services which does not exist"}],
+    });
+    [synced("OutOfSync", "Healthy"), synced("Synced", "Progressing"), no_project]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_argo_cd_has_missed_is_looked_at_again_within_seconds() {
+    for status in missed() {
+        let outside = Outside::new();
+        outside.set_status("web", status.clone());
+        let run = run_as(&outside, "first", Faults::default(), |_| {});
+        let comes_right = async {
+            while outside.of_kind("Application").iter().all(|object| object.name() != "web") {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            outside.comes_right_unseen("web");
+            tokio::time::Instant::now()
+        };
+        let (result, right) = tokio::join!(engine::run(&StepId::INIT, &run.world), comes_right);
+        result.unwrap();
+        assert!(right.elapsed() < Duration::from_secs(3), "{status}: {:?}", right.elapsed());
+        assert_eq!(run.world.kicks(), 0, "{status}: nothing had to be started again");
+    }
 }

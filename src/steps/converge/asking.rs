@@ -17,9 +17,6 @@ use crate::steps::key_verify::{self, Seen};
 /// The shortest pause between two requests to Argo CD about the same Application.
 pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
-/// How long nothing may come of objects that were applied before Argo CD is asked to look again, and again.
-const REST: Duration = Duration::from_secs(20);
-
 /// How many requests about one Application are made at most: what ten have not helped, an eleventh does not.
 const MOST: u32 = 10;
 
@@ -31,7 +28,7 @@ enum Request {
     Sync,
     /// The next try of a sync, now instead of after the rest of a long pause.
     Hurry,
-    /// To look at the objects again.
+    /// To look at the objects again, without anything being wrong.
     LookAgain,
 }
 
@@ -44,28 +41,29 @@ pub(super) async fn ask(watched: &mut Watched, world: &World, step: StepId) -> R
     let now = Instant::now();
     let last_success = watched.last_success;
     for (reference, known) in &mut watched.applications {
-        let pause = PAUSE * 2u32.saturating_pow(known.times_asked.saturating_sub(1).min(3));
-        if known.times_asked >= MOST || known.asked.is_some_and(|asked| now.duration_since(asked) < pause) {
-            continue;
-        }
         let Some(request) = request(known, last_success, now) else { continue };
         world.go_on()?;
-        known.asked = Some(now);
+        if let (Request::LookAgain, Some(rest)) = (&request, known.rest) {
+            known.rest = Some(rest.looked_again(now));
+        } else {
+            known.asked = Some(now);
+        }
         let patch = match request {
             Request::Refresh(how) => refresh(how),
+            Request::LookAgain => refresh("normal"),
             Request::Sync => sync(known),
             Request::Hurry => hurry(),
-            Request::LookAgain => {
-                known.resting = Some(now);
-                refresh("normal")
-            }
         };
         // Hurrying and looking again are no tries that failed.
-        known.times_asked += u32::from(!matches!(request, Request::Hurry | Request::LookAgain));
-        if !matches!(request, Request::Refresh(_) | Request::LookAgain) {
+        known.times_asked += u32::from(matches!(request, Request::Refresh(_) | Request::Sync));
+        if matches!(request, Request::Sync | Request::Hurry) {
             world.count_kick(&reference.name);
         }
         match world.cluster.merge_patch(reference, &patch).await {
+            // Looking again starts nothing.
+            Ok(_) if matches!(request, Request::LookAgain) => {
+                tracing::debug!(application = reference.name, "Argo CD is asked to look again")
+            }
             Ok(_) => world.changed(step, reference, How::Kicked),
             Err(ClusterError::NotFound(_) | ClusterError::Stale(_)) => {}
             Err(error) => return Err(error.into()),
@@ -74,14 +72,20 @@ pub(super) async fn ask(watched: &mut Watched, world: &World, step: StepId) -> R
     Ok(())
 }
 
+/// What Argo CD is to be asked about an Application now.
 fn request(known: &Known, last_success: Option<Instant>, now: Instant) -> Option<Request> {
+    let pause = PAUSE * 2u32.saturating_pow(known.times_asked.saturating_sub(1).min(3));
+    let is_too_soon = known.asked.is_some_and(|asked| now.duration_since(asked) < pause);
+    let kick = if is_too_soon || known.times_asked >= MOST { None } else { kick(known, last_success, now) };
+    kick.or_else(|| known.rest.filter(|rest| rest.ends() <= now).map(|_| Request::LookAgain))
+}
+
+/// What would move an Application that does not move by itself.
+fn kick(known: &Known, last_success: Option<Instant>, now: Instant) -> Option<Request> {
     match &known.state {
         State::Stalled { kickable: true, .. } => Some(Request::Sync),
         _ if known.at_another_commit => Some(Request::Refresh("normal")),
         State::Failed { .. } if known.has_error => Some(Request::Refresh("hard")),
-        // Argo CD misses changes now and then, as of a resource definition that is established a moment after it was applied, and sees them
-        // only when it next looks by itself, minutes later.
-        _ if known.resting.is_some_and(|since| now.duration_since(since) > REST) => Some(Request::LookAgain),
         _ => {
             let (_, since) = known.next_try?;
             let came_up = last_success.is_some_and(|success| success > since);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Scope;
+use super::rest::Rest;
 use crate::domain::application::{Application, HealthStatus, Phase, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Commit, Object, ObjectRef};
@@ -29,8 +30,8 @@ pub(super) struct Known {
     pub(super) next_try: Option<(i64, Instant)>,
     /// How often Argo CD has repeated the sync that runs.
     repeated: u32,
-    /// Since when nothing comes of what was applied, or when it was last looked at again because of that.
-    pub(super) resting: Option<Instant>,
+    /// Since when nothing comes of what was applied, or of an error that may have passed.
+    pub(super) rest: Option<Rest>,
     /// Whether its objects were found not to work.
     is_degraded: bool,
     /// What is to be sent about its first sync, in a recovery.
@@ -99,7 +100,7 @@ impl Watched {
             SyncStatus::Synced => application.health() == HealthStatus::Progressing && operation.is_none_or(|last| !last.is_running()),
             // It was synced, and Argo CD has not seen yet that it was, or lets a pause pass before it syncs again.
             SyncStatus::OutOfSync => operation.is_some_and(|last| last.phase == Phase::Succeeded),
-            SyncStatus::Unknown => false,
+            SyncStatus::Unknown => application.errors().next().is_some(),
         };
         let last_failure = last_failure(&application, before.and_then(|known| known.last_failure.clone()));
         let known = Known {
@@ -114,7 +115,7 @@ impl Watched {
             prune: application.spec.sync_policy.automated.as_ref().is_some_and(|automated| automated.prune),
             next_try,
             repeated: running.map_or(0, |operation| u32::try_from(operation.retry_count).unwrap_or(0)),
-            resting: is_resting.then(|| before.and_then(|known| known.resting).unwrap_or_else(Instant::now)),
+            rest: is_resting.then(|| before.and_then(|known| known.rest).unwrap_or_else(|| Rest::begun(Instant::now()))),
             is_degraded: application.health() == HealthStatus::Degraded,
             first_sync: expected
                 .filter(|_| world.wanted.recovery.as_ref().is_some_and(|recovery| !recovery.validate))
@@ -156,6 +157,11 @@ impl Watched {
 
     pub(super) fn is_converged(&self) -> bool {
         self.seen_once && self.converged() == self.applications.len()
+    }
+
+    /// When Argo CD is next to look at one of them again.
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.applications.values().filter_map(|known| known.rest).map(Rest::ends).min()
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&ObjectRef, &Known)> {
@@ -216,7 +222,7 @@ impl Known {
             retry: Value::Null,
             prune: false,
             next_try: None,
-            resting: None,
+            rest: None,
             repeated: 0,
             is_degraded: false,
             first_sync: None,
