@@ -22,11 +22,10 @@ use crate::cli::init::Arguments;
 use crate::domain::ClusterName;
 use crate::domain::declaration::{Flavour, Repository};
 use crate::engine;
-use crate::error::Result;
+use crate::error::{Failure, Result};
 use crate::event::{Event, PlannedStep};
 use crate::manifest::scaffold::{ARGOCD_VERSION, Choices};
 use crate::plan::StepId;
-use crate::ports::Worktree;
 use crate::preflight::{self, Fleet};
 use crate::sandbox::{State, demo};
 use crate::steps::World;
@@ -66,9 +65,31 @@ async fn look(
     folder: &Path,
     sandbox: Option<State>,
 ) -> Result<(World, Connected, Vec<PlannedStep>)> {
-    let (world, connected) = prepare(arguments, context, name, folder, sandbox).await?;
-    let planned = serve_clone::survey(&StepId::INIT, &world).await?;
-    Ok((world, connected, planned))
+    let opened = open(arguments, context, name, folder, sandbox).await?;
+    let world = &opened.world;
+    let survey = async {
+        let recipe = serve_clone::checked_recipe(&StepId::INIT, world).await?;
+        let planned = engine::survey(&recipe, world).await?;
+        Ok::<_, Failure>((recipe, planned))
+    };
+    // Both only read, and ask others than each other for the most part. What a check refuses counts, whatever else was seen; the checks begin first, since
+    // the survey needs what they ask the remote.
+    let before = world.commit();
+    let ((), surveyed) = tokio::try_join!(check(&opened, arguments, context), async { Ok(survey.await) })?;
+    let (recipe, mut planned) = surveyed?;
+    if !world.is_compared() || world.commit() != before {
+        planned = engine::survey(&recipe, world).await?;
+    }
+    Ok((opened.world, opened.connected, planned))
+}
+
+/// What a run is about, opened and not yet checked.
+struct Opened {
+    world: World,
+    connected: Connected,
+    worktree: Arc<GitWorktree>,
+    fleet: Fleet,
+    has_key: bool,
 }
 
 /// Reads the fleet repository, and checks all that is checked before the first write.
@@ -78,7 +99,14 @@ pub(super) async fn prepare(
     name: &ClusterName,
     folder: &Path,
     sandbox: Option<State>,
-) -> Result<(World, Connected)> {
+) -> Result<World> {
+    let opened = open(arguments, context, name, folder, sandbox).await?;
+    check(&opened, arguments, context).await?;
+    Ok(opened.world)
+}
+
+/// Reads the fleet repository, and finds the way to the cluster, the forge and the remote.
+async fn open(arguments: &Arguments, context: &Context, name: &ClusterName, folder: &Path, sandbox: Option<State>) -> Result<Opened> {
     let deadline = Instant::now() + arguments.run.change.timeout;
     let worktree = Arc::new(GitWorktree::new(folder));
     let (fleet, connected) = tokio::try_join!(
@@ -88,32 +116,6 @@ pub(super) async fn prepare(
     for warning in &fleet.reading.warnings {
         context.events.warn(warning.clone(), None);
     }
-    let world = check(arguments, context, name, worktree, fleet, &connected, deadline).await?;
-    Ok((world, connected))
-}
-
-/// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
-async fn fleet_folder(start: &Start, sandbox: Option<&State>, context: &Context) -> Result<PathBuf> {
-    let Some(state) = sandbox.filter(|_| !start.is_fleet) else { return Ok(start.folder.clone()) };
-    let scaffold = async |folder: &Path, repository: &Repository| {
-        let (install_manifest, argocd) = new::install_manifest(ARGOCD_VERSION, Flavour::Standard, true, folder, context).await?;
-        let clusters = BTreeSet::from([start.cluster.clone()]);
-        let choices = Choices { repository: repository.clone(), clusters, argocd, install_manifest, examples: true };
-        new::scaffold(folder, &choices, Existing::Refuse, context).await.map(drop)
-    };
-    Ok(demo::ensure(&start.folder.join(demo::FOLDER), state, context, scaffold).await?.folder)
-}
-
-/// All that is checked before the first write.
-async fn check(
-    arguments: &Arguments,
-    context: &Context,
-    name: &ClusterName,
-    worktree: Arc<dyn Worktree>,
-    fleet: Fleet,
-    connected: &Connected,
-    deadline: Instant,
-) -> Result<World> {
     let tree = &fleet.reading.tree;
     let cluster = &connected.cluster;
     let flags = &arguments.run;
@@ -156,10 +158,29 @@ async fn check(
         holder: holder(context),
         now: jiff::Timestamp::now(),
     };
-    let world = world(connected, forge, remote, wanted, &flags.change, deadline, context)?.with_access(access, apps).with_webhook(webhook);
+    let world = world(&connected, forge, remote, wanted, &flags.change, deadline, context)?.with_access(access, apps).with_webhook(webhook);
+    Ok(Opened { world, connected, worktree, fleet, has_key })
+}
+
+/// The folder of the fleet repository. With a sandbox and no fleet repository here, a demo one is made.
+async fn fleet_folder(start: &Start, sandbox: Option<&State>, context: &Context) -> Result<PathBuf> {
+    let Some(state) = sandbox.filter(|_| !start.is_fleet) else { return Ok(start.folder.clone()) };
+    let scaffold = async |folder: &Path, repository: &Repository| {
+        let (install_manifest, argocd) = new::install_manifest(ARGOCD_VERSION, Flavour::Standard, true, folder, context).await?;
+        let clusters = BTreeSet::from([start.cluster.clone()]);
+        let choices = Choices { repository: repository.clone(), clusters, argocd, install_manifest, examples: true };
+        new::scaffold(folder, &choices, Existing::Refuse, context).await.map(drop)
+    };
+    Ok(demo::ensure(&start.folder.join(demo::FOLDER), state, context, scaffold).await?.folder)
+}
+
+/// All that is checked before the first write.
+async fn check(opened: &Opened, arguments: &Arguments, context: &Context) -> Result<()> {
+    let Opened { world, connected, worktree, fleet, has_key } = opened;
+    let (cluster, tree, flags) = (&connected.cluster, &fleet.reading.tree, &arguments.run);
     let forge_check = async {
         match &world.forge {
-            Some(forge) if has_key => {
+            Some(forge) if *has_key => {
                 preflight::check_forge(forge.as_ref(), &tree.repository, flags.change.accept_rename, &context.events).await
             }
             Some(forge) => {
@@ -173,8 +194,7 @@ async fn check(
         preflight::check_trees(cluster, tree),
         preflight::check_rights(cluster, tree),
         forge_check,
-        preflight::head_of_remote(&world, own_key.as_ref()),
+        preflight::head_of_remote(world, own_key.as_ref()),
     )?;
-    compare_clone(&world, worktree, &fleet, head, flags.commit.as_ref(), context).await?;
-    Ok(world)
+    compare_clone(world, worktree.clone(), fleet, head, flags.commit.as_ref(), context).await
 }

@@ -58,8 +58,7 @@ async fn plan(arguments: &Arguments, sandbox: Option<State>, context: &Context) 
     let (run, recipe, mut world) = if arguments.recover {
         ("recover", &StepId::RECOVER[..], recover::world(&arguments.run, context, &folder, sandbox).await?)
     } else {
-        let (world, _) = init::prepare(&arguments.as_init(), context, &arguments.run.cluster, &folder, sandbox).await?;
-        ("init", &StepId::INIT[..], world)
+        ("init", &StepId::INIT[..], init::prepare(&arguments.as_init(), context, &arguments.run.cluster, &folder, sandbox).await?)
     };
     world.events = Events::new(WithoutLeftAlone(context.events.clone()));
     let (steps, preview) = serve_clone::preview(recipe, &world).await?;

@@ -77,7 +77,7 @@ pub(super) async fn preview(base: &[StepId], world: &World) -> Result<(Vec<Plann
 }
 
 /// The steps of a run of `base` in this world, once it is known that the account may make them.
-async fn checked_recipe(base: &[StepId], world: &World) -> Result<Vec<StepId>> {
+pub(super) async fn checked_recipe(base: &[StepId], world: &World) -> Result<Vec<StepId>> {
     let recipe = recipe(base, world).await?;
     if recipe.contains(&StepId::ServeEnd) {
         preflight::check_server_rights(world.cluster.as_ref()).await?;

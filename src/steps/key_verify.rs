@@ -55,6 +55,7 @@ pub async fn ask_with(world: &World, key: &SecretString) -> Told {
 /// Asks the Git server with the deploy key that the cluster has, if it has one, or as the GitHub App that it is to have. The next look at this step takes
 /// the answer for its own.
 pub async fn by_stored_key(world: &World) -> Result<Told> {
+    let mut noted = world.head().await;
     SecretCreate.look(world).await?;
     let told = match world.credential() {
         Some(Credential::DeployKey { private, .. }) => ask_with(world, &private).await,
@@ -65,7 +66,7 @@ pub async fn by_stored_key(world: &World) -> Result<Told> {
         },
         Some(Credential::Other(_)) | None => Told::default(),
     };
-    world.note_head(told.head.clone());
+    noted.clone_from(&told.head);
     Ok(told)
 }
 
@@ -119,7 +120,8 @@ impl Step for KeyVerify {
 
     async fn look(&self, world: &World) -> Result<Seen> {
         let Some(credential) = world.credential() else { return Ok(Seen::NoKey) };
-        let seen = match world.take_head() {
+        let noted = world.head().await.take();
+        let seen = match noted {
             Some(head) => Seen::Head(Some(head)),
             None => ask(world, &credential).await?,
         };

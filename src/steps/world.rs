@@ -100,7 +100,6 @@ struct Known {
     skipped: Vec<String>,
     moved_to: Option<Commit>,
     uncompared: Option<FleetClone>,
-    head: Option<Commit>,
     rotation: Rotation,
     detachment: Detachment,
 }
@@ -207,6 +206,7 @@ pub struct World {
     /// Whether each step says why it exists.
     pub explain: bool,
     known: Mutex<Known>,
+    head: tokio::sync::Mutex<Option<Commit>>,
 }
 
 impl World {
@@ -242,6 +242,7 @@ impl World {
             webhook: None,
             explain: false,
             known: Mutex::default(),
+            head: tokio::sync::Mutex::default(),
         }
         .with_forge(forge)
     }
@@ -440,14 +441,10 @@ impl World {
         self.with_known(|known| known.moved_to = Some(commit));
     }
 
-    /// Notes the commit that the remote serves to the deploy key, just asked for.
-    pub fn note_head(&self, head: Option<Commit>) {
-        self.with_known(|known| known.head = head);
-    }
-
-    /// What was noted by [`Self::note_head`], for one use: a later look asks again.
-    pub fn take_head(&self) -> Option<Commit> {
-        self.with_known(|known| known.head.take())
+    /// The commit that the remote was just found to serve to the deploy key, to be taken once: a later look asks again. Held while the remote is asked, so
+    /// that whoever needs the answer at the same time waits for it.
+    pub async fn head(&self) -> tokio::sync::MutexGuard<'_, Option<Commit>> {
+        self.head.lock().await
     }
 
     /// Notes that nothing could tell yet what the remote serves: the clone is compared with it once the deploy key works.
