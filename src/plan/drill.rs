@@ -18,9 +18,10 @@ pub use timeline::{ApplicationTimes, Timeline};
 pub const VERSION: u32 = 1;
 
 /// What a drill cannot rehearse, beside what the sandbox says that it has not.
-pub const NOT_REHEARSED: [&str; 2] = [
+pub const NOT_REHEARSED: [&str; 3] = [
     "the content of volumes and databases: they are bound, and empty",
     "addresses: LoadBalancers and Ingresses get some at which nothing answers",
+    "the time of a real cluster: no image is pulled, no container starts, and Argo CD does not pause between waves",
 ];
 
 /// The report of one drill. Times without a date are milliseconds since the recovery began.

@@ -11,6 +11,7 @@
 use serde_json::{Value, json};
 
 use crate::domain::application::{Application, SyncStatus};
+use crate::domain::glob::name_fits;
 use crate::domain::{Commit, Object};
 
 /// The sync option.
@@ -70,6 +71,41 @@ pub fn hand_back(application: &Application, object: &Object) -> Option<Value> {
         "operation": ordinary,
         "status": {"operationState": {"operation": ordinary}},
     }))
+}
+
+/// The namespace that Argo CD would make for an Application in a phase of its own before everything else. After each phase and each wave but the last it
+/// pauses for two seconds (`delayBetweenSyncWaves` in its sync.go), in which one of its few processors of syncs does nothing; if the namespace is there,
+/// that phase is left out (`syncNamespace` in its sync_namespace.go).
+///
+/// None where Argo CD makes none, or may not, and where it gives the namespace labels or annotations. `projects` are the declared ones.
+pub fn namespace_ahead(application: &Application, object: &Object, projects: &[Object]) -> Option<Object> {
+    let name = application.spec.destination.namespace.as_str();
+    let is_made = options(object).contains(&"CreateNamespace=true")
+        && object.at("/spec/syncPolicy/managedNamespaceMetadata").is_none()
+        && application.is_in_cluster()
+        && !name.is_empty();
+    let project = projects.iter().find(|project| project.name() == application.spec.project)?;
+    if !is_made || !permits(project, name) {
+        return None;
+    }
+    Object::new(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).ok()
+}
+
+/// Whether a project surely lets Applications into a namespace of its own cluster.
+fn permits(project: &Object, namespace: &str) -> bool {
+    let destinations = project.at("/spec/destinations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let text = |destination: &Value, key: &str| destination.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let is_this_cluster = |destination: &Value| {
+        matches!(text(destination, "server").as_str(), "*" | "https://kubernetes.default.svc")
+            || matches!(text(destination, "name").as_str(), "*" | "in-cluster")
+    };
+    let is_denied = destinations.iter().any(|destination| {
+        let denies = |key: &str| text(destination, key).starts_with('!');
+        ["server", "name"].into_iter().any(denies)
+            || text(destination, "namespace").strip_prefix('!').is_some_and(|pattern| name_fits(pattern, namespace))
+    });
+    let fits = |destination: &Value| is_this_cluster(destination) && name_fits(&text(destination, "namespace"), namespace);
+    !is_denied && destinations.iter().any(fits)
 }
 
 fn options(object: &Object) -> Vec<&str> {
@@ -135,6 +171,39 @@ mod tests {
         let application = Application::read(&object).unwrap().with_windows(&[Object::new(project).unwrap()]);
         assert!(!application.windows.is_empty());
         assert_eq!(first_sync(&application, &object, &samples::COMMIT.parse().unwrap()), None);
+    }
+
+    #[test]
+    fn a_namespace_is_made_ahead_only_where_argo_cd_would_make_the_same_and_may() {
+        let ahead = |application: &Value, destinations: &Value| {
+            let made = json!({"spec": {"syncPolicy": {"syncOptions": ["CreateNamespace=true"]}}});
+            let object = Object::new(samples::patched(fresh(&made), application)).unwrap();
+            let application = Application::read(&object).unwrap();
+            let project = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject",
+                "metadata": {"name": application.spec.project}, "spec": {"destinations": destinations}});
+            namespace_ahead(&application, &object, &[Object::new(project).unwrap()]).map(|namespace| namespace.name().to_owned())
+        };
+        let anywhere = json!([{"server": "*", "namespace": "*"}]);
+        let here = json!([{"server": "https://kubernetes.default.svc", "namespace": "we*"}, {"server": "*", "namespace": "!kube-*"}]);
+        for permitted in [&anywhere, &here] {
+            assert_eq!(ahead(&json!({}), permitted).as_deref(), Some("web"), "{permitted}");
+        }
+        for left in [
+            json!({"spec": {"syncPolicy": {"syncOptions": ["ServerSideApply=true"]}}}),
+            json!({"spec": {"syncPolicy": {"managedNamespaceMetadata": {"labels": {"team": "web"}}}}}),
+            json!({"spec": {"destination": {"server": "https://elsewhere.example.org"}}}),
+            json!({"spec": {"destination": {"namespace": ""}}}),
+        ] {
+            assert_eq!(ahead(&left, &anywhere), None, "{left}");
+        }
+        for denied in [
+            json!([]),
+            json!([{"server": "*", "namespace": "shop"}]),
+            json!([{"server": "https://elsewhere.example.org", "namespace": "*"}]),
+            json!([{"server": "*", "namespace": "*"}, {"server": "*", "namespace": "!web"}]),
+        ] {
+            assert_eq!(ahead(&json!({}), &denied), None, "{denied}");
+        }
     }
 
     #[test]

@@ -219,6 +219,9 @@ func (c *components) workload(hosts []string) supervisor.Component {
 	if !c.keepDefaults {
 		// A quarter of what Argo CD computes while a tree converges is the collection of garbage. The limit bounds what this costs.
 		arguments = append(arguments, "--variable=GOGC=400", "--variable=GOMEMLIMIT=1GiB")
+		// Argo CD sleeps for two seconds after each wave but the last, so that controllers may see what was applied before it judges their objects
+		// (delayBetweenSyncWaves in its controller/sync.go). Those here are on the same machine.
+		arguments = append(arguments, "--variable=ARGOCD_SYNC_WAVE_DELAY=0")
 	}
 	component := c.component(componentWorkload, c.http(portWorkload)+"/healthz", append(arguments, c.served(hosts)...)...)
 	// It gives its own children half of that.

@@ -49,7 +49,7 @@ pub(super) async fn look(
         obstacles.push(Obstacle {
             kind: Kind::Recovery,
             message: failure.to_string(),
-            hint: failure.hints.first().cloned(),
+            hint: Some(failure.hints.join("; then ")).filter(|hint| !hint.is_empty()),
             ..Obstacle::default()
         });
     }

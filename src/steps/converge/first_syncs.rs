@@ -6,7 +6,7 @@ use futures::stream::FuturesUnordered;
 use serde_json::Value;
 
 use super::watched::Watched;
-use crate::domain::ObjectRef;
+use crate::domain::{Object, ObjectRef};
 use crate::error::Result;
 use crate::event::How;
 use crate::plan::StepId;
@@ -19,6 +19,14 @@ const AT_ONCE: usize = 16;
 /// How many requests about one Application are sent at most. One is the rule; a second is sent if the Application was changed in between, and one makes the
 /// retries ordinary ones.
 const MOST: u32 = 4;
+
+/// What is sent about a first sync.
+pub(super) struct FirstSync {
+    /// The merge patch to the Application.
+    pub(super) patch: Value,
+    /// The namespace that is made meanwhile, so that Argo CD need not.
+    pub(super) namespace: Option<Object>,
+}
 
 /// The requests that are under way.
 pub(super) struct FirstSyncs<'run> {
@@ -37,9 +45,9 @@ impl<'run> FirstSyncs<'run> {
         let free = AT_ONCE.saturating_sub(self.under_way.len());
         let applications = watched.applications.iter_mut().filter(|(_, known)| known.times_first_sync < MOST);
         let wanted = applications.filter_map(|(reference, known)| Some((reference, known.first_sync.take()?, &mut known.times_first_sync)));
-        for (reference, patch, times) in wanted.take(free) {
+        for (reference, wanted, times) in wanted.take(free) {
             *times += 1;
-            self.under_way.push(Box::pin(send(self.world, self.step, reference.clone(), patch)));
+            self.under_way.push(Box::pin(send(self.world, self.step, reference.clone(), wanted)));
         }
     }
 
@@ -52,12 +60,25 @@ impl<'run> FirstSyncs<'run> {
     }
 }
 
-async fn send(world: &World, step: StepId, reference: ObjectRef, patch: Value) -> Result<()> {
+async fn send(world: &World, step: StepId, reference: ObjectRef, wanted: FirstSync) -> Result<()> {
     world.go_on()?;
-    match world.cluster.merge_patch(&reference, &patch).await {
+    let FirstSync { patch, namespace } = wanted;
+    let (asked, made) = tokio::join!(world.cluster.merge_patch(&reference, &patch), make(world, step, namespace));
+    match asked {
         Ok(_) => world.changed(step, &reference, How::Asked),
         // Argo CD was faster, or does not let itself be asked: then it goes its own way, which ends at the same place.
         Err(ClusterError::NotFound(_) | ClusterError::Stale(_) | ClusterError::Invalid { .. } | ClusterError::Forbidden(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    made
+}
+
+/// Makes a namespace, unless somebody else has, or has to.
+async fn make(world: &World, step: StepId, namespace: Option<Object>) -> Result<()> {
+    let Some(namespace) = namespace else { return Ok(()) };
+    match world.cluster.create(&namespace).await {
+        Ok(_) => world.changed(step, namespace.reference(), How::Created),
+        Err(ClusterError::AlreadyExists(_) | ClusterError::Invalid { .. } | ClusterError::Forbidden(_)) => {}
         Err(error) => return Err(error.into()),
     }
     Ok(())

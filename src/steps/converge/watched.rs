@@ -6,13 +6,14 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Scope;
+use super::first_syncs::FirstSync;
 use super::rest::Rest;
 use crate::domain::application::{Application, HealthStatus, Phase, SyncStatus};
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{Commit, Object, ObjectRef};
 use crate::error::Failure;
 use crate::plan::diagnosis::{State, last_failure, verdict};
-use crate::plan::first_sync::{first_sync, hand_back};
+use crate::plan::first_sync::{first_sync, hand_back, namespace_ahead};
 use crate::plan::prospect::{Prospect, prospect};
 use crate::steps::World;
 
@@ -35,7 +36,7 @@ pub(super) struct Known {
     /// Whether its objects were found not to work.
     is_degraded: bool,
     /// What is to be sent about its first sync, in a recovery.
-    pub(super) first_sync: Option<Value>,
+    pub(super) first_sync: Option<FirstSync>,
     /// How often that was done.
     pub(super) times_first_sync: u32,
     /// Whether it is as Git has it, and only the health of its objects is open.
@@ -117,9 +118,12 @@ impl Watched {
             repeated: running.map_or(0, |operation| u32::try_from(operation.retry_count).unwrap_or(0)),
             rest: is_resting.then(|| before.and_then(|known| known.rest).unwrap_or_else(|| Rest::begun(Instant::now()))),
             is_degraded: application.health() == HealthStatus::Degraded,
-            first_sync: expected
-                .filter(|_| world.wanted.recovery.as_ref().is_some_and(|recovery| !recovery.validate))
-                .and_then(|commit| first_sync(&application, object, commit).or_else(|| hand_back(&application, object))),
+            first_sync: expected.filter(|_| world.wanted.recovery.as_ref().is_some_and(|recovery| !recovery.validate)).and_then(|commit| {
+                match first_sync(&application, object, commit) {
+                    Some(patch) => Some(FirstSync { patch, namespace: namespace_ahead(&application, object, &self.projects) }),
+                    None => hand_back(&application, object).map(|patch| FirstSync { patch, namespace: None }),
+                }
+            }),
             times_first_sync: before.map_or(0, |known| known.times_first_sync),
             is_synced: application.sync() == SyncStatus::Synced,
             parent: application.tracked_by.clone(),
