@@ -75,6 +75,7 @@ async fn a_lost_cluster_comes_back_and_a_second_run_changes_nothing() {
     assert!(key < place(&writes, "Deployment"), "the root of trust comes before every controller");
     assert!(place(&writes, "create Secret argocd/repo-acme-fleet") < place(&writes, "Deployment"));
     assert!(place(&writes, "infrastructure-app-of-apps") < place(&writes, "argocd-app-of-apps"), "the root comes after the gates");
+    place(&writes, "apply Application argocd/services-app-of-apps");
     let names: Vec<String> = outside.of_kind("Application").iter().map(|object| object.name().to_owned()).collect();
     assert_eq!(names, ["argocd", "argocd-app-of-apps", "infrastructure-app-of-apps", "services-app-of-apps", "web"]);
 

@@ -128,7 +128,10 @@ json!({
         let folder = application.text("/spec/source/path");
         let children = tree.applications.iter().filter(|child| child.path.parent().is_some_and(|parent| Some(parent.as_str()) == folder));
         for child in children.filter(|child| child.object.name() != application.name()) {
-            self.store(&child.object.reference(), |value| merge(value, child.object.value()));
+            self.store(&child.object.reference(), |value| {
+                merge(value, child.object.value());
+                value["metadata"]["managedFields"] = json!([{"manager": "argocd-controller", "operation": "Apply", "fieldsV1": {}}]);
+            });
         }
     }
 
