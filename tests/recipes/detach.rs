@@ -46,10 +46,15 @@ fn workloads(outside: &Outside) -> BTreeMap<String, String> {
     others.map(|object| (object.reference().to_string(), object.uid().unwrap().to_owned())).collect()
 }
 
+fn namespaces(outside: &Outside) -> Vec<String> {
+    outside.of_kind("Namespace").iter().map(|object| object.name().to_owned()).collect()
+}
+
 async fn assert_detached(outside: &Arc<Outside>, after: &str) {
-    for kind in ["Application", "AppProject", "CustomResourceDefinition", "Secret", "Deployment", "Namespace", "Lease", "ConfigMap"] {
+    for kind in ["Application", "AppProject", "CustomResourceDefinition", "Secret", "Deployment", "Lease", "ConfigMap"] {
         assert_eq!(outside.of_kind(kind), [], "after {after}: no {kind}");
     }
+    assert_eq!(namespaces(outside), ["web"], "after {after}: that of the workload stays");
     assert!(outside.keys().is_empty(), "after {after}: no deploy key");
     assert_eq!(needed(outside).await, [], "after {after}: nothing is left to do");
 }
@@ -162,14 +167,14 @@ async fn what_is_somebody_elses_stays_and_keeps_the_namespace() {
     let others: Vec<String> = run.world.detachment().others.iter().map(ToString::to_string).collect();
     assert_eq!(others, ["Secret argocd/charts"]);
     let names = |kind: &str| outside.of_kind(kind).iter().map(|object| object.name().to_owned()).collect::<Vec<_>>();
-    assert_eq!(names("Namespace"), ["argocd"]);
+    assert_eq!(namespaces(&outside), ["argocd", "web"]);
     assert_eq!((names("Secret"), names("ConfigMap")), (vec!["charts".to_owned()], Vec::new()));
     assert_eq!(outside.keys().iter().map(|key| key.id).collect::<Vec<_>>(), [7]);
     assert_eq!(needed(&outside).await, []);
 
     outside.delete("Secret", "charts");
     detach(&outside, "later").await.unwrap();
-    assert!(outside.of_kind("Namespace").is_empty());
+    assert_eq!(namespaces(&outside), ["web"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,9 +54,14 @@ pub(crate) fn tree_at(at: &Commit, address: &str, permitted: &[&str]) -> Tree {
     let project = |name: &str| {
         rendered(
             &format!("{top}/AppProject.{name}.yaml"),
-            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name, "namespace": "argocd"}, "spec": {"sourceRepos": permitted}}),
+            json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": {"name": name, "namespace": "argocd"}, "spec": {
+                "sourceRepos": permitted, "destinations": [{"server": "*", "namespace": "*"}],
+            }}),
         )
     };
+    let mut web = application("web", "rendered/staging/argocd/services", "rendered/staging/services/web").object.into_value();
+    web["spec"]["destination"]["namespace"] = "web".into();
+    web["spec"]["syncPolicy"]["syncOptions"] = json!(["CreateNamespace=true", "ServerSideApply=true"]);
     let own = "rendered/staging/infrastructure/argocd";
     Tree {
         cluster: "staging".parse().unwrap(),
@@ -69,7 +74,7 @@ pub(crate) fn tree_at(at: &Commit, address: &str, permitted: &[&str]) -> Tree {
             application("infrastructure-app-of-apps", top, "rendered/staging/argocd/infrastructure"),
             application("services-app-of-apps", top, "rendered/staging/argocd/services"),
             application("argocd", "rendered/staging/argocd/infrastructure", own),
-            application("web", "rendered/staging/argocd/services", "rendered/staging/services/web"),
+            rendered("rendered/staging/argocd/services/Application.web.yaml", web),
         ],
         root,
         argocd: vec![

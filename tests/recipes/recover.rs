@@ -328,6 +328,8 @@ async fn the_first_sync_of_an_application_is_asked_for_and_with_validate_it_is_n
         result.unwrap();
         let asked = outside.writes().iter().filter(|write| *write == "patch Application argocd/web").count();
         assert_eq!(asked.min(1), times, "{:?}", outside.writes());
+        let made = outside.writes().iter().filter(|write| *write == "create Namespace web").count();
+        assert_eq!(made, times, "its namespace is made ahead: {:?}", outside.writes());
         assert!(asked < 5, "an answer that is not what was asked for is no reason to ask for ever: {asked}");
         assert_eq!(run.world.kicks(), 0);
     }

@@ -103,6 +103,12 @@ impl Outside {
             });
             return;
         }
+        let namespace = application.text("/spec/destination/namespace").filter(|_| status.is_none());
+        if let Some(namespace) = namespace.map(|name| ObjectRef::cluster_wide("v1", "Namespace", name)) {
+            self.store(&namespace, |value| {
+                merge(value, &json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace.name}}))
+            });
+        }
         let managed = self.managed(application.name());
         self.store(&application.reference(), |value| {
             if let Some(annotations) = value["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
