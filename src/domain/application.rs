@@ -57,6 +57,9 @@ pub struct Application {
     pub windows: Vec<SyncWindow>,
 }
 
+/// The cluster that an Argo CD runs in, as its Applications and projects name it.
+pub const THIS_CLUSTER: &str = "https://kubernetes.default.svc";
+
 /// A document that is not an Application.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Application {name} cannot be understood: {message}")]
@@ -276,7 +279,7 @@ impl Application {
     pub fn is_in_cluster(&self) -> bool {
         let Destination { server, name, .. } = &self.spec.destination;
         match (server.as_deref(), name.as_deref()) {
-            (Some(server), _) if !server.is_empty() => server == "https://kubernetes.default.svc",
+            (Some(server), _) if !server.is_empty() => server == THIS_CLUSTER,
             (_, name) => matches!(name, None | Some("" | "in-cluster")),
         }
     }

@@ -6,13 +6,11 @@ use serde_json::{Value, json};
 
 use super::fields::Field;
 use super::yaml::{self, Located, Node};
+use crate::domain::application::THIS_CLUSTER;
 use crate::domain::declaration::Repository;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{ClusterName, Object, RepositoryPath};
 use crate::error::{Failure, Result};
-
-/// The cluster that an Argo CD runs in, as its Applications name it.
-const THIS_CLUSTER: &str = "https://kubernetes.default.svc";
 
 /// The wave of the app-of-apps of the infrastructure within the root; services and the root itself come after it. The last wave of a sync is
 /// not waited for (gitops-engine, `sync_context.go`): were the root in an earlier one, a broken service could block every other change.

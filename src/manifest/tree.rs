@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::yaml::{self, Located};
 use super::{projects, secrets};
+use crate::domain::application::THIS_CLUSTER;
 use crate::domain::declaration::{Repository, default_rendered};
 use crate::domain::object::InvalidObject;
 use crate::domain::tree::{ARGOCD_NAMESPACE, PROJECTS, Rendered, Tree};
@@ -335,7 +336,7 @@ fn foreign(application: &Rendered, repository: &RepositoryUrl) -> Vec<String> {
         }
     }
     let server = application.object.text("/spec/destination/server");
-    if server.is_some_and(|server| server != "https://kubernetes.default.svc") {
+    if server.is_some_and(|server| server != THIS_CLUSTER) {
         warnings.push(format!("{} goes to another cluster; only this one is bootstrapped", cite(application)));
     }
     if application.object.at("/spec/syncPolicy/automated/allowEmpty") == Some(&Value::Bool(true)) {

@@ -10,7 +10,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::application::{Application, SyncStatus};
+use crate::domain::application::{Application, SyncStatus, THIS_CLUSTER};
 use crate::domain::glob::name_fits;
 use crate::domain::{Commit, Object};
 
@@ -96,7 +96,7 @@ fn permits(project: &Object, namespace: &str) -> bool {
     let destinations = project.at("/spec/destinations").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let text = |destination: &Value, key: &str| destination.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let is_this_cluster = |destination: &Value| {
-        matches!(text(destination, "server").as_str(), "*" | "https://kubernetes.default.svc")
+        matches!(text(destination, "server").as_str(), "*" | THIS_CLUSTER)
             || matches!(text(destination, "name").as_str(), "*" | "in-cluster")
     };
     let is_denied = destinations.iter().any(|destination| {
