@@ -41,11 +41,12 @@ type pod struct {
 	// ports are the loopback ports that stand for the ports of the container.
 	ports map[int]int
 
-	// changed tells that a ConfigMap or a Secret of the namespace is another one now.
-	changed chan struct{}
-	cancel  context.CancelFunc
-	done    chan struct{}
-	grace   time.Duration
+	// changed and stale tell that a ConfigMap or a Secret of the namespace is another one now: what the pod waits for may
+	// have come, and its volumes may have to be written anew. Each has one listener, so that neither takes the other's news.
+	changed, stale chan struct{}
+	cancel         context.CancelFunc
+	done           chan struct{}
+	grace          time.Duration
 	// ending is guarded by the mutex of the runner.
 	ending bool
 
@@ -60,10 +61,21 @@ func newPod(runner *Runner, object *corev1.Pod) *pod {
 	folder := runner.folder.Path("pods/" + string(object.UID))
 	created := &pod{
 		runner: runner, object: object, program: program, container: container, folder: folder, ports: map[int]int{},
-		changed: make(chan struct{}, 1), done: make(chan struct{}), grace: 30 * time.Second, state: newPodState(object),
+		changed: make(chan struct{}, 1), stale: make(chan struct{}, 1), done: make(chan struct{}),
+		grace: 30 * time.Second, state: newPodState(object),
 	}
 	created.volumes = newVolumes(object, filepath.Join(folder, "volumes"), runner, runner)
 	return created
+}
+
+// sourceChanged tells the pod that a ConfigMap or a Secret of its namespace is another one now. It never blocks.
+func (p *pod) sourceChanged() {
+	for _, listener := range []chan struct{}{p.changed, p.stale} {
+		select {
+		case listener <- struct{}{}:
+		default:
+		}
+	}
 }
 
 func (p *pod) String() string { return p.object.Namespace + "/" + p.object.Name }
@@ -182,7 +194,7 @@ func (p *pod) refresh(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-due:
-		case <-p.changed:
+		case <-p.stale:
 		}
 		if err := p.volumes.update(ctx); err != nil && ctx.Err() == nil {
 			p.runner.report(fmt.Sprintf("refreshing the volumes of %s: %v", p, err))

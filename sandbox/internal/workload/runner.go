@@ -236,10 +236,7 @@ func (r *Runner) sourceChanged(object any) {
 	defer r.mutex.Unlock()
 	for _, pod := range r.pods {
 		if pod.object.Namespace == named.GetNamespace() {
-			select {
-			case pod.changed <- struct{}{}:
-			default:
-			}
+			pod.sourceChanged()
 		}
 	}
 }

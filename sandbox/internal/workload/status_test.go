@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gitops-bootstrap/gitops-bootstrap/sandbox/internal/cluster"
 )
 
 func condition(status corev1.PodStatus, kind corev1.PodConditionType) corev1.PodCondition {
@@ -57,5 +59,19 @@ func TestAContainerThatRanUnderAnEarlierRunnerCountsAsRestarted(t *testing.T) {
 	}
 	if !status.StartTime.Equal(pod.Status.StartTime) {
 		t.Error("the pod has another start")
+	}
+}
+
+func TestNoListenerOfAPodTakesTheNewsOfAnother(t *testing.T) {
+	pod := newPod(&Runner{folder: cluster.Folder(t.TempDir())}, podOf("argocd-server", nil, []string{"argocd-server"}))
+	// The second one does not block although nobody has heard the first.
+	pod.sourceChanged()
+	pod.sourceChanged()
+	for name, listener := range map[string]chan struct{}{"what the pod waits for": pod.changed, "its volumes": pod.stale} {
+		select {
+		case <-listener:
+		default:
+			t.Errorf("%s: nothing was heard", name)
+		}
 	}
 }
