@@ -43,7 +43,8 @@ pub struct Converge;
 pub enum Scope {
     /// All that are declared, and all that are there.
     Everything,
-    /// The same without the root and the services, which are held back.
+    /// The same without the root and the services, which are held back. Of Argo CD's own Application it is enough that Argo CD finds its objects
+    /// healthy: they were applied from this commit and run, and that Argo CD makes them its own changes nothing that a service could need.
     Foundation,
 }
 
@@ -55,6 +56,14 @@ impl Scope {
                 let held = Tiers::of(tree).held_names(tree);
                 held.into_iter().chain([tree.root.object.name()]).map(str::to_owned).collect()
             }
+        }
+    }
+
+    /// The Application of which it is enough that its objects work.
+    fn taking_over(self, tree: &Tree) -> Option<&str> {
+        match self {
+            Self::Everything => None,
+            Self::Foundation => tree.argocd_application().map(|application| application.object.name()),
         }
     }
 }

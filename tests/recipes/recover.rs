@@ -139,6 +139,31 @@ async fn the_services_come_only_when_the_gates_hold() {
     assert!(waited, "what a gate waits for is shown");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_services_wait_until_argo_cd_works_but_not_until_it_has_made_its_own_objects_its_own() {
+    let outside = Outside::new();
+    let syncing = |health: &str| {
+        json!({
+            "sync": {"status": "OutOfSync", "revision": fleet::commit('a').as_str()}, "health": {"status": health}, "reconciledAt": "2026-01-01T00:00:00Z",
+            "operationState": {"phase": "Running", "message": "one or more tasks are running", "syncResult": {"revision": fleet::commit('a').as_str()}},
+        })
+    };
+    outside.set_status("argocd", syncing("Progressing"));
+    let run = run(&outside, "first");
+    let has = |name: &str| outside.of_kind("Application").iter().any(|object| object.name() == name);
+    let take_over = async {
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert!(has("argocd") && !has("services-app-of-apps") && !has("argocd-app-of-apps"), "the services are held back");
+        outside.set_status("argocd", syncing("Healthy"));
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        assert!(has("web"), "they come while Argo CD still syncs itself");
+        outside.set_status("argocd", Value::Null);
+    };
+    let (result, ()) = tokio::join!(recover(&run), take_over);
+    result.unwrap();
+    assert_eq!(warnings(&run).iter().filter(|warning| warning.contains("argocd")).collect::<Vec<_>>(), [&String::new(); 0]);
+}
+
 fn stalled() -> Value {
     json!({
         "sync": {"status": "OutOfSync", "revision": fleet::commit('a').as_str()}, "health": {"status": "Missing"}, "reconciledAt": "2026-01-01T00:00:00Z",

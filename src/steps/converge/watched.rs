@@ -20,6 +20,8 @@ use crate::steps::World;
 /// What is known of one Application.
 pub(super) struct Known {
     pub(super) state: State,
+    /// Whether nothing more of it is waited for.
+    is_enough: bool,
     pub(super) has_error: bool,
     /// Whether it names the address that the cluster moves away from.
     pub(super) is_left_behind: bool,
@@ -54,6 +56,8 @@ pub(super) struct Watched {
     pub(super) applications: BTreeMap<ObjectRef, Known>,
     declared: BTreeSet<ObjectRef>,
     left_out: BTreeSet<String>,
+    /// The Application of which it is enough that its objects work.
+    taking_over: Option<String>,
     projects: Vec<Object>,
     /// When an Application last converged.
     pub(super) last_success: Option<Instant>,
@@ -69,7 +73,8 @@ impl Watched {
             names.map(|name| ObjectRef::namespaced(ARGOCD_API_VERSION, "Application", ARGOCD_NAMESPACE, name)).collect();
         let applications = declared.iter().map(|reference| (reference.clone(), Known::absent())).collect();
         let projects = tree.projects.iter().map(|project| project.object.clone()).collect();
-        Self { applications, declared, left_out, projects, last_success: None, seen_once: false }
+        let taking_over = scope.taking_over(tree).map(str::to_owned);
+        Self { applications, declared, left_out, taking_over, projects, last_success: None, seen_once: false }
     }
 
     pub(super) fn restart<'a>(&mut self, world: &World, objects: impl Iterator<Item = &'a Object>) {
@@ -104,8 +109,13 @@ impl Watched {
             SyncStatus::Unknown => application.errors().next().is_some(),
         };
         let last_failure = last_failure(&application, before.and_then(|known| known.last_failure.clone()));
+        let state = standing(world, &application, expected).after(last_failure.as_deref());
+        let is_taking_over = self.taking_over.as_deref() == Some(object.name())
+            && application.health() == HealthStatus::Healthy
+            && matches!(state, State::Progressing { .. });
         let known = Known {
-            state: standing(world, &application, expected).after(last_failure.as_deref()),
+            is_enough: state.is_converged() || is_taking_over,
+            state,
             has_error: application.errors().next().is_some(),
             is_left_behind: is_left_behind(world, &application),
             at_another_commit: expected.is_some_and(|expected| {
@@ -156,7 +166,7 @@ impl Watched {
     }
 
     pub(super) fn converged(&self) -> usize {
-        self.applications.values().filter(|known| known.state.is_converged()).count()
+        self.applications.values().filter(|known| known.is_enough).count()
     }
 
     pub(super) fn is_converged(&self) -> bool {
@@ -169,7 +179,7 @@ impl Watched {
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&ObjectRef, &Known)> {
-        self.applications.iter().filter(|(_, known)| !known.state.is_converged())
+        self.applications.iter().filter(|(_, known)| !known.is_enough)
     }
 
     /// The same without those that wait for nothing but an Application that they have brought, which is open itself.
@@ -219,6 +229,7 @@ impl Known {
     fn absent() -> Self {
         Self {
             state: State::Unknown,
+            is_enough: false,
             has_error: false,
             is_left_behind: false,
             at_another_commit: false,
