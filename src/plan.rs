@@ -22,6 +22,7 @@ pub mod root_of_trust;
 pub mod status;
 pub mod step;
 pub mod tiers;
+pub mod tracking;
 pub mod tree;
 pub mod trust;
 pub mod unified_diff;

@@ -31,6 +31,7 @@ pub mod projects;
 pub mod proof;
 pub mod prune_keys;
 pub mod record;
+mod redis_password;
 pub mod refresh;
 pub mod remove;
 pub mod rollout;

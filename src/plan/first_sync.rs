@@ -151,7 +151,11 @@ mod tests {
         let sync = |options: &[&str]| json!({"prune": true, "revision": samples::COMMIT, "syncOptions": options});
         assert_eq!(patch["operation"]["sync"], sync(&["ServerSideApply=true", "Validate=false", "ApplyOutOfSyncOnly=true"]));
         let all = json!({"spec": {"syncPolicy": {"syncOptions": ["ApplyOutOfSyncOnly=false"]}}});
-        assert_eq!(asked(fresh(&all)).unwrap()["operation"]["sync"], sync(&["ApplyOutOfSyncOnly=false", "Validate=false"]), "Git has the say");
+        assert_eq!(
+            asked(fresh(&all)).unwrap()["operation"]["sync"],
+            sync(&["ApplyOutOfSyncOnly=false", "Validate=false"]),
+            "Git has the say"
+        );
         assert_eq!(patch["operation"]["retry"], json!({"limit": -1}));
         assert_eq!(patch["operation"]["initiatedBy"]["automated"], true, "or a sync window for manual syncs only would let it pass");
         assert!(patch.get("spec").is_none());

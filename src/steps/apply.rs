@@ -14,6 +14,7 @@ use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, How};
 use crate::plan::compare::{ARGOCD_MANAGER, Comparison, Difference, compare, is_same_state, keeping_tracking, without_foreign_fields};
 use crate::plan::preview::{Action, PlannedObject, Preview};
+use crate::plan::tracking::Tracking;
 use crate::plan::{StepId, Verdict};
 use crate::ports::cluster::{ApplyOptions, ClusterError, Scope};
 
@@ -61,6 +62,18 @@ impl Change {
 }
 
 impl Comparisons {
+    /// Those that are not there yet.
+    pub fn missing(&self) -> impl Iterator<Item = &Object> {
+        self.changes.iter().filter(|change| change.difference.is_none()).map(|change| &change.object)
+    }
+
+    /// Has those that are not there yet made with Argo CD's mark.
+    pub fn mark(&mut self, tracking: &Tracking) {
+        for change in self.changes.iter_mut().filter(|change| change.difference.is_none()) {
+            change.object = tracking.mark(change.object.clone());
+        }
+    }
+
     /// Nothing to do if all are as declared; an error if an object is somebody else's.
     pub fn verdict(&self, world: &World, what: &str) -> Result<Verdict> {
         let owned: Vec<&Change> = self.changes.iter().filter(|change| is_somebody_elses(change)).collect();
@@ -70,7 +83,7 @@ impl Comparisons {
         if self.changes.is_empty() {
             return Ok(Verdict::satisfied(format!("{} as declared", count(self.same.len(), "object"))));
         }
-        let missing = self.changes.iter().filter(|change| change.difference.is_none()).count();
+        let missing = self.missing().count();
         let different = self.changes.len() - missing;
         let because = match (missing, different) {
             (missing, 0) => format!("{missing} to create"),

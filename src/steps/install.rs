@@ -7,11 +7,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::apply::{self, Comparisons};
-use super::{Step, World};
-use crate::domain::tree::ARGOCD_NAMESPACE;
-use crate::domain::{Object, ObjectRef, Resource};
+use super::{Step, World, redis_password};
+use crate::domain::{Object, Resource};
 use crate::error::Result;
 use crate::plan::preview::Preview;
+use crate::plan::tracking::Tracking;
 use crate::plan::{StepId, Verdict};
 
 const CRD: &str = "CustomResourceDefinition";
@@ -20,7 +20,7 @@ const CRD: &str = "CustomResourceDefinition";
 const FIRST: [&str; 9] =
     ["Namespace", "ServiceAccount", "Secret", "ConfigMap", "ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding", "Service"];
 
-/// Annotations by which Argo CD and Helm mark what they run before or after a sync: such objects come and go.
+/// Annotations by which Argo CD and Helm mark what they run before or after a sync: such objects come and go, and are left to them.
 const HOOKS: [&str; 2] = ["argocd.argoproj.io/hook", "helm.sh/hook"];
 
 /// How long is waited at least before the server is asked again whether it serves a kind: a hundredth of what it takes.
@@ -41,6 +41,8 @@ pub struct Seen {
     comparisons: Comparisons,
     /// The kinds of the definitions that the server does not serve yet.
     unserved: Vec<Resource>,
+    /// Whether pods are going to wait for the password of Redis.
+    lacks_password: bool,
 }
 
 impl Step for Crds {
@@ -75,17 +77,17 @@ impl Step for Install {
     }
 
     async fn look(&self, world: &World) -> Result<Seen> {
-        let with_hooks = hooks_are_needed(world).await?;
-        let mut objects: Vec<&Object> = others(world).filter(|object| with_hooks || !is_hook(object)).collect();
+        let mut objects: Vec<&Object> = lasting(world).collect();
         objects.sort_by_key(|object| FIRST.iter().position(|kind| *kind == object.kind()).unwrap_or(FIRST.len()));
-        let comparisons = apply::look(world, objects).await?;
+        let comparisons = compared(world, objects).await?;
+        let lacks_password = redis_password::is_missing(world, comparisons.missing()).await?;
         let kinds: Vec<Resource> = definitions(world).filter_map(defined).collect();
         let served = try_join_all(kinds.iter().map(|kind| world.cluster.served(kind))).await?;
         let unserved: Vec<Resource> = kinds.into_iter().zip(served).filter(|(_, served)| served.is_none()).map(|(kind, _)| kind).collect();
         let skipped = comparisons.not_served.iter().filter(|object| !unserved.contains(&object.resource));
         let skipped = skipped.map(|object| format!("{object}: the cluster does not serve {}", object.resource.api_version));
         world.note_skipped(skipped.collect());
-        Ok(Seen { comparisons, unserved })
+        Ok(Seen { comparisons, unserved, lacks_password })
     }
 
     fn decide(&self, world: &World, seen: &Seen) -> Result<Verdict> {
@@ -93,26 +95,34 @@ impl Step for Install {
             Verdict::Satisfied { .. } if !seen.unserved.is_empty() => {
                 Verdict::needed(format!("{} of Argo CD's kinds are not served yet", seen.unserved.len()))
             }
+            Verdict::Needed { because, changes } if seen.lacks_password => {
+                let changes = changes.into_iter().chain([redis_password::reference().to_string()]).collect();
+                Verdict::Needed { because, changes }
+            }
             verdict => verdict,
         })
     }
 
     async fn preview(&self, world: &World, seen: Seen) -> Result<Preview> {
-        let Seen { mut comparisons, unserved } = seen;
+        let Seen { mut comparisons, unserved, lacks_password } = seen;
         // The others are left to Argo CD.
         comparisons.not_served.retain(|object| unserved.contains(&object.resource));
-        apply::preview(world, self.id(), comparisons).await
+        let objects = apply::preview(world, self.id(), comparisons).await?;
+        Ok(Preview::all(lacks_password.then(|| redis_password::preview(self.id())).into_iter().chain([objects])))
     }
 
     async fn apply(&self, world: &World, seen: Seen) -> Result<()> {
         for left in world.skipped() {
             world.events.warn(format!("left to Argo CD: {left}"), None);
         }
+        if seen.lacks_password {
+            redis_password::make(world, self.id()).await?;
+        }
         let changes = seen.comparisons.changes;
         tokio::try_join!(apply::apply(world, self.id(), changes), until_served(world, &seen.unserved))?;
         // What is of those kinds could not be sent before.
-        let late = others(world).filter(|object| seen.unserved.contains(&object.resource()));
-        let late = apply::look(world, late.collect()).await?;
+        let late = lasting(world).filter(|object| seen.unserved.contains(&object.resource()));
+        let late = compared(world, late.collect()).await?;
         if late.changes.is_empty() { Ok(()) } else { apply::apply(world, self.id(), late.changes).await }
     }
 }
@@ -127,17 +137,22 @@ pub(super) fn others(world: &World) -> impl Iterator<Item = &Object> {
     world.wanted.tree.argocd.iter().map(|rendered| &rendered.object).filter(|object| object.kind() != CRD)
 }
 
-fn is_hook(object: &Object) -> bool {
-    HOOKS.iter().any(|hook| object.annotation(hook).is_some())
+/// Those of them that are applied.
+fn lasting(world: &World) -> impl Iterator<Item = &Object> {
+    others(world).filter(|object| !is_hook(object))
 }
 
-/// Argo CD's chart makes the password of its Redis in a hook. Argo CD cannot run it before it runs itself, so the hook's objects are applied as
-/// plain ones until that Secret is there.
-async fn hooks_are_needed(world: &World) -> Result<bool> {
-    if !others(world).any(is_hook) {
-        return Ok(false);
+/// How they compare. What is not there is made with Argo CD's mark: Argo CD then finds it as Git has it, and need not apply it once more.
+async fn compared(world: &World, objects: Vec<&Object>) -> Result<Comparisons> {
+    let mut comparisons = apply::look(world, objects).await?;
+    if let Some(tracking) = Tracking::of_argocd(&world.wanted.tree) {
+        comparisons.mark(&tracking);
     }
-    Ok(world.cluster.get(&ObjectRef::namespaced("v1", "Secret", ARGOCD_NAMESPACE, "argocd-redis")).await?.is_none())
+    Ok(comparisons)
+}
+
+fn is_hook(object: &Object) -> bool {
+    HOOKS.iter().any(|hook| object.annotation(hook).is_some())
 }
 
 /// Waits until the server lists `kinds`, which it does once their definitions are Established (`customresource_discovery_controller.go` of

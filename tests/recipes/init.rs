@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use gitops_bootstrap::domain::Object;
 use gitops_bootstrap::engine;
 use gitops_bootstrap::error::{Kind, Result};
 use gitops_bootstrap::event::{Event, Events, How, Outcome};
@@ -124,6 +125,53 @@ async fn the_root_application_goes_in_last() {
     {
         assert!(at(earlier) < root, "{earlier} before the root");
     }
+}
+
+/// Has a workload of Argo CD read the password of Redis.
+fn with_redis(wanted: &mut Wanted) {
+    let controller = wanted.tree.argocd.iter_mut().find(|rendered| rendered.object.kind() == "StatefulSet").unwrap();
+    let mut value = controller.object.clone().into_value();
+    let password = json!({"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": {"name": "argocd-redis", "key": "auth"}}});
+    value["spec"]["template"]["spec"]["containers"][0]["env"] = json!([password]);
+    controller.object = Object::new(value).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_password_of_redis_is_there_before_the_pods_that_read_it_and_is_made_once() {
+    const MADE: &str = "create Secret argocd/argocd-redis";
+    let run = async |outside: &Arc<Outside>, adjust: fn(&mut Wanted)| {
+        let run = run_as(outside, "any", Faults::default(), adjust);
+        engine::run(&StepId::INIT, &run.world).await.unwrap();
+        outside.writes().iter().filter(|write| *write == MADE).count()
+    };
+    let outside = Outside::new();
+    assert_eq!(run(&outside, with_redis).await, 1);
+    let place = |what: &str| outside.writes().iter().position(|write| write.contains(what)).unwrap();
+    assert!(place(MADE) < place("StatefulSet"));
+    assert_eq!(run(&outside, with_redis).await, 1, "a second run finds it");
+    outside.delete("Secret", "argocd-redis");
+    assert_eq!(run(&outside, with_redis).await, 1, "a Redis that runs has a password");
+    assert_eq!(run(&Outside::new(), |_| {}).await, 0, "nothing reads it");
+    let outside = Outside::new();
+    outside.put(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "argocd-redis", "namespace": "argocd"}}));
+    assert_eq!(run(&outside, with_redis).await, 0, "somebody has made it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_of_argo_cd_has_its_mark_and_what_is_there_without_one_gets_none() {
+    let outside = Outside::new();
+    outside.put(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "argocd-repo-server", "namespace": "argocd"},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "argocd", "image": "quay.io/argoproj/argocd:v3.5.7"}]}}}}));
+    init(&outside, "first").await.unwrap();
+    let mark = |kind: &str| {
+        let objects = outside.of_kind(kind);
+        let object = objects.iter().find(|object| object.name().starts_with("argocd-") || kind == "CustomResourceDefinition").unwrap();
+        object.annotation("argocd.argoproj.io/tracking-id").map(str::to_owned)
+    };
+    assert_eq!(mark("StatefulSet").as_deref(), Some("argocd:apps/StatefulSet:argocd/argocd-application-controller"));
+    assert_eq!(mark("ConfigMap").as_deref(), Some("argocd:/ConfigMap:argocd/argocd-ssh-known-hosts-cm"));
+    assert_eq!((mark("Deployment"), mark("CustomResourceDefinition")), (None, None), "Argo CD marks no definitions");
+    assert_eq!(needed(&outside).await, []);
 }
 
 #[tokio::test(start_paused = true)]
