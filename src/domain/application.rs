@@ -60,6 +60,9 @@ pub struct Application {
 /// The cluster that an Argo CD runs in, as its Applications and projects name it.
 pub const THIS_CLUSTER: &str = "https://kubernetes.default.svc";
 
+/// The sync option by which Argo CD applies objects on the server.
+pub const SERVER_SIDE_APPLY: &str = "ServerSideApply=true";
+
 /// A document that is not an Application.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("Application {name} cannot be understood: {message}")]

@@ -10,7 +10,7 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::application::{Application, SyncStatus, THIS_CLUSTER};
+use crate::domain::application::{Application, SERVER_SIDE_APPLY, SyncStatus, THIS_CLUSTER};
 use crate::domain::glob::name_fits;
 use crate::domain::{Commit, Object};
 
@@ -19,6 +19,9 @@ const WITHOUT_VALIDATION: &str = "Validate=false";
 
 /// The sync option by which Argo CD applies only what differs from Git (docs/user-guide/sync-options.md of Argo CD). Of its own objects that leaves out what
 /// this tool has applied from the same commit, the definitions above all: an API server computes for most of a second to apply the largest of them unchanged.
+///
+/// Only beside server-side apply, as which this tool applies too: client-side apply leaves a note at each object, without which it later does not see what
+/// was taken out of Git.
 const ONLY_DIFFERENT: &str = "ApplyOutOfSyncOnly=true";
 
 /// Who Argo CD is told has asked.
@@ -47,8 +50,8 @@ pub fn first_sync(application: &Application, object: &Object, commit: &Commit) -
         return None;
     }
     let automated = application.spec.sync_policy.automated.as_ref()?;
-    let added = [WITHOUT_VALIDATION, ONLY_DIFFERENT].into_iter().filter(|option| !is_set(&options, option));
-    let options: Vec<&str> = options.iter().copied().chain(added).collect();
+    let only_different = (options.contains(&SERVER_SIDE_APPLY) && !is_set(&options, ONLY_DIFFERENT)).then_some(ONLY_DIFFERENT);
+    let options: Vec<&str> = options.into_iter().chain([WITHOUT_VALIDATION]).chain(only_different).collect();
     let retry = object.at("/spec/syncPolicy/retry").cloned().unwrap_or_else(|| json!({"limit": RETRIES}));
     Some(json!({
         "metadata": {"resourceVersion": object.resource_version()?},
@@ -150,12 +153,10 @@ mod tests {
         assert_eq!(patch["metadata"], json!({"resourceVersion": "7"}));
         let sync = |options: &[&str]| json!({"prune": true, "revision": samples::COMMIT, "syncOptions": options});
         assert_eq!(patch["operation"]["sync"], sync(&["ServerSideApply=true", "Validate=false", "ApplyOutOfSyncOnly=true"]));
-        let all = json!({"spec": {"syncPolicy": {"syncOptions": ["ApplyOutOfSyncOnly=false"]}}});
-        assert_eq!(
-            asked(fresh(&all)).unwrap()["operation"]["sync"],
-            sync(&["ApplyOutOfSyncOnly=false", "Validate=false"]),
-            "Git has the say"
-        );
+        for given in [["ServerSideApply=true", "ApplyOutOfSyncOnly=false"], ["ServerSideApply=false", "PruneLast=true"]] {
+            let document = fresh(&json!({"spec": {"syncPolicy": {"syncOptions": given}}}));
+            assert_eq!(asked(document).unwrap()["operation"]["sync"], sync(&[given[0], given[1], "Validate=false"]));
+        }
         assert_eq!(patch["operation"]["retry"], json!({"limit": -1}));
         assert_eq!(patch["operation"]["initiatedBy"]["automated"], true, "or a sync window for manual syncs only would let it pass");
         assert!(patch.get("spec").is_none());

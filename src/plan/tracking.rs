@@ -1,7 +1,10 @@
 //! The mark by which Argo CD knows the objects of an Application.
 
+use serde_json::Value;
+
 use super::compare::TRACKING_ANNOTATION;
 use crate::domain::Object;
+use crate::domain::application::SERVER_SIDE_APPLY;
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 
 /// What Argo CD's settings say of the mark, each with the value that leaves it at the annotation alone (util/settings/settings.go of Argo CD).
@@ -17,9 +20,14 @@ pub struct Tracking {
 }
 
 impl Tracking {
-    /// How Argo CD is going to mark its own objects. None if no Application of `tree` has them, and if Argo CD is set to mark objects in another way.
+    /// How Argo CD is going to mark its own objects. None if no Application of `tree` has them, if Argo CD is set to mark objects in another way, and where it
+    /// does not apply them as this tool does, by server-side apply: then it has more to write at them than the mark.
     pub fn of_argocd(tree: &Tree) -> Option<Self> {
         let application = &tree.argocd_application()?.object;
+        let options = application.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array);
+        if !options.is_some_and(|options| options.iter().any(|option| option == SERVER_SIDE_APPLY)) {
+            return None;
+        }
         let settings = tree.argocd.iter().map(|rendered| &rendered.object);
         let mut settings = settings.filter(|object| object.kind() == "ConfigMap" && object.name() == "argocd-cm");
         let is_plain =
@@ -42,7 +50,7 @@ impl Tracking {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::domain::tree::Rendered;
@@ -53,7 +61,7 @@ mod tests {
 
     fn tree(settings: &Value) -> Tree {
         let application = |name: &str, takes: &str| {
-            let spec = json!({"source": {"path": takes}, "destination": {"namespace": "argocd"}});
+            let spec = json!({"source": {"path": takes}, "destination": {"namespace": "argocd"}, "syncPolicy": {"syncOptions": [SERVER_SIDE_APPLY]}});
             let value = json!({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": {"name": name}, "spec": spec});
             rendered(&format!("r/argocd/{name}.yaml"), value)
         };
@@ -96,8 +104,13 @@ mod tests {
         ] {
             assert_eq!(Tracking::of_argocd(&tree(&other)), None, "{other}");
         }
-        let mut unmanaged = tree(&json!({}));
-        unmanaged.applications.pop();
-        assert_eq!(Tracking::of_argocd(&unmanaged), None);
+        let mut other = tree(&json!({}));
+        let mut client_side = other.applications.pop().unwrap();
+        assert_eq!(Tracking::of_argocd(&other), None, "it manages itself no more");
+        let mut value = client_side.object.into_value();
+        value["spec"]["syncPolicy"] = json!({});
+        client_side.object = Object::new(value).unwrap();
+        other.applications.push(client_side);
+        assert_eq!(Tracking::of_argocd(&other), None, "by client-side apply");
     }
 }

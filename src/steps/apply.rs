@@ -12,7 +12,9 @@ use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::domain::{FieldConflict, Object, ObjectRef, Resource};
 use crate::error::{Failure, Kind, Result};
 use crate::event::{Event, How};
-use crate::plan::compare::{ARGOCD_MANAGER, Comparison, Difference, compare, is_same_state, keeping_tracking, without_foreign_fields};
+use crate::plan::compare::{
+    ARGOCD_MANAGER, Comparison, Difference, TRACKING_ANNOTATION, compare, is_same_state, keeping_tracking, without_foreign_fields,
+};
 use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::plan::tracking::Tracking;
 use crate::plan::{StepId, Verdict};
@@ -67,9 +69,9 @@ impl Comparisons {
         self.changes.iter().filter(|change| change.difference.is_none()).map(|change| &change.object)
     }
 
-    /// Has those that are not there yet made with Argo CD's mark.
+    /// Has what is sent anyway sent with Argo CD's mark.
     pub fn mark(&mut self, tracking: &Tracking) {
-        for change in self.changes.iter_mut().filter(|change| change.difference.is_none()) {
+        for change in self.changes.iter_mut().filter(|change| change.object.annotation(TRACKING_ANNOTATION).is_none()) {
             change.object = tracking.mark(change.object.clone());
         }
     }

@@ -142,7 +142,7 @@ fn lasting(world: &World) -> impl Iterator<Item = &Object> {
     others(world).filter(|object| !is_hook(object))
 }
 
-/// How they compare. What is not there is made with Argo CD's mark: Argo CD then finds it as Git has it, and need not apply it once more.
+/// How they compare. What is sent has Argo CD's mark: Argo CD then finds it as Git has it, and need not apply it once more.
 async fn compared(world: &World, objects: Vec<&Object>) -> Result<Comparisons> {
     let mut comparisons = apply::look(world, objects).await?;
     if let Some(tracking) = Tracking::of_argocd(&world.wanted.tree) {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::support::forge::deploy_keys;
 use crate::support::logs::{ForgeRequest, Mark};
 use crate::support::{TestSandbox, assert_ending};
@@ -21,6 +23,12 @@ fn one_command_takes_an_empty_folder_to_a_healthy_tree_and_a_second_run_changes_
     assert_eq!(result["cluster"], "staging");
     assert!(folder.join("fleet/gitops.yaml").is_file(), "{ran}");
     sandbox.assert_converged();
+    let own = sandbox.get(&["applications", "argocd", "--namespace", "argocd"]);
+    assert_eq!(
+        own["status"]["operationState"],
+        Value::Null,
+        "Argo CD has found its own objects as Git has them, and applied none of them again"
+    );
     let deletions: Vec<_> = mark.mutations(&sandbox.state).into_iter().filter(|change| change.verb.starts_with("delete")).collect();
     assert_eq!(deletions, []);
     assert_eq!(result["registered"]["id"], deploy_keys(&sandbox.state)[0]["id"], "{ran}");

@@ -158,7 +158,7 @@ async fn the_password_of_redis_is_there_before_the_pods_that_read_it_and_is_made
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_made_of_argo_cd_has_its_mark_and_what_is_there_without_one_gets_none() {
+async fn what_is_sent_of_argo_cd_has_its_mark_and_nothing_is_sent_for_the_mark_alone() {
     let outside = Outside::new();
     outside.put(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "argocd-repo-server", "namespace": "argocd"},
         "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "argocd", "image": "quay.io/argoproj/argocd:v3.5.7"}]}}}}));
