@@ -12,7 +12,6 @@ use crate::domain::tree::{ARGOCD_NAMESPACE, Rendered, Tree};
 use crate::domain::{Object, RepositoryPath, RepositoryUrl};
 use crate::manifest::decryptable::Undecryptable;
 
-pub use self::references::needs;
 use super::recovery::{Loss, LossKind};
 pub(super) use references::makes;
 

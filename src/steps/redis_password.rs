@@ -5,7 +5,7 @@
 //! keep a password that is there.
 
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::World;
 use super::preview::NOT_TRIED;
@@ -14,7 +14,6 @@ use crate::domain::{Object, ObjectRef};
 use crate::error::{Failure, Result};
 use crate::event::How;
 use crate::plan::StepId;
-use crate::plan::losses::needs;
 use crate::plan::preview::{Action, PlannedObject, Preview};
 use crate::ports::cluster::ClusterError;
 
@@ -32,8 +31,19 @@ pub(super) fn reference() -> ObjectRef {
 pub(super) async fn is_missing(world: &World, coming: impl Iterator<Item = &Object>) -> Result<bool> {
     let coming: Vec<&Object> = coming.collect();
     let is_declared = coming.iter().any(|object| object.kind() == "Secret" && object.name() == NAME);
-    let is_needed = coming.iter().any(|object| needs(object).contains(NAME));
-    Ok(is_needed && !is_declared && world.cluster.get(&reference()).await?.is_none())
+    Ok(!is_declared && coming.iter().any(|object| reads_it(object)) && world.cluster.get(&reference()).await?.is_none())
+}
+
+/// Whether the pods of a workload do not start without it. The chart has the password of a Redis elsewhere in another field.
+fn reads_it(workload: &Object) -> bool {
+    let containers = ["/spec/template/spec/initContainers", "/spec/template/spec/containers"];
+    let containers = containers.into_iter().filter_map(|pointer| workload.at(pointer)?.as_array()).flatten();
+    let variables = containers.filter_map(|container| container.get("env")?.as_array()).flatten();
+    let mut references = variables.filter_map(|variable| variable.pointer("/valueFrom/secretKeyRef"));
+    references.any(|reference| {
+        let is = |field: &str, text: &str| reference.get(field).and_then(Value::as_str) == Some(text);
+        is("name", NAME) && is("key", FIELD) && reference.get("optional") != Some(&Value::Bool(true))
+    })
 }
 
 /// What a plan says of it.
@@ -56,4 +66,29 @@ pub(super) async fn make(world: &World, step: StepId) -> Result<()> {
         Err(error) => return Err(error.into()),
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_password_of_argo_cds_own_redis_is_waited_for() {
+        let reads = |reference: Value| {
+            let variable = json!({"name": "REDIS_PASSWORD", "valueFrom": {"secretKeyRef": reference}});
+            let pod = json!({"containers": [{"name": "argocd", "env": [{"name": "PLAIN", "value": "x"}, variable]}]});
+            let workload =
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": {"template": {"spec": pod}}});
+            reads_it(&Object::new(workload).unwrap())
+        };
+        assert!(reads(json!({"name": "argocd-redis", "key": "auth"})));
+        assert!(reads(json!({"name": "argocd-redis", "key": "auth", "optional": false})));
+        for other in [
+            json!({"name": "argocd-redis", "key": "auth", "optional": true}),
+            json!({"name": "argocd-redis", "key": "redis-password"}),
+            json!({"name": "redis", "key": "auth"}),
+        ] {
+            assert!(!reads(other.clone()), "{other}");
+        }
+    }
 }

@@ -66,8 +66,8 @@ fn tls(object: &Object) -> impl Iterator<Item = String> {
     tls.filter_map(|tls| tls.get("secretName")?.as_str().map(str::to_owned))
 }
 
-/// The names of the Secrets that an object does not work without.
-pub fn needs(object: &Object) -> BTreeSet<String> {
+/// The Secrets that an object does not work without.
+fn needs(object: &Object) -> BTreeSet<String> {
     let mut needed = BTreeSet::new();
     let pod = ["/spec/template/spec", "/spec/jobTemplate/spec/template/spec"].into_iter().find_map(|pointer| object.at(pointer));
     let pod = pod.or_else(|| object.at("/spec").filter(|_| object.kind() == "Pod"));
