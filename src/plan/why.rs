@@ -30,8 +30,8 @@ impl StepId {
             }
             Self::Crds => "The API server has to know Argo CD's kinds before any object of them can be sent.",
             Self::Install => {
-                "Argo CD is installed exactly as the commit has it, under its own name as field manager, so that it can take itself over \
-                 from Git without a conflict."
+                "Argo CD is installed exactly as the commit has it, under its own name as field manager and with its own mark, so that it \
+                 finds itself as Git has it and takes itself over without a conflict."
             }
             Self::KnownHosts => {
                 "Argo CD refuses a Git server whose host key it does not know. It gets the pinned ones rather than whatever a server \
