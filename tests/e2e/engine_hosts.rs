@@ -103,6 +103,12 @@ fn argo_cd_fetches_from_the_forge_by_the_addresses_of_other_hosts() {
     objects.extend(ADDRESSES.iter().map(|(name, address)| application(name, address)));
     let objects: String = objects.iter().map(|object| format!("---\n{object}\n")).collect();
     sandbox.kubectl(&["wait", "--for=condition=Established", "crd", "--all"]);
+    // Argo CD looks at an Application that came before its project again only after minutes.
+    let workloads = ["statefulset/argocd-application-controller", "deployment/argocd-server", "deployment/argocd-repo-server"];
+    for workload in workloads {
+        sandbox.kubectl(&["rollout", "status", workload, "--namespace", "argocd", "--timeout", "150s"]);
+    }
+    eventually("the project default", SOON, || sandbox.has(&["appproject", "default", "--namespace", "argocd"]).then_some(()));
     sandbox.kubectl(&["apply", "--filename", &file(home, "objects.yaml", &objects)]);
     for (name, address) in ADDRESSES {
         eventually(&format!("{address} Synced"), SOON, || {
