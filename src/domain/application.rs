@@ -3,6 +3,7 @@
 #[cfg(test)]
 pub(crate) mod samples;
 mod status;
+mod sync_options;
 
 use std::fmt;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer};
 pub use self::status::{
     Condition, Health, HealthStatus, ManagedObject, ObjectResult, Operation, Phase, Status, Sync, SyncResult, SyncStatus,
 };
+pub use self::sync_options::{CREATE_NAMESPACE, SERVER_SIDE_APPLY, is_same_option, sync_options};
 use super::glob::name_fits;
 use super::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use super::{Object, RepositoryUrl, Resource};
@@ -59,9 +61,6 @@ pub struct Application {
 
 /// The cluster that an Argo CD runs in, as its Applications and projects name it.
 pub const THIS_CLUSTER: &str = "https://kubernetes.default.svc";
-
-/// The sync option by which Argo CD applies objects on the server.
-pub const SERVER_SIDE_APPLY: &str = "ServerSideApply=true";
 
 /// A document that is not an Application.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Repository;
 use super::parsed::{Document, Parsed};
+use crate::domain::application::sync_options;
 use crate::domain::{ClusterName, RepositoryPath, RepositoryUrl, Resource};
 
 /// Files that make a folder one that a tool builds, so that what Argo CD makes of it is not seen here.
@@ -192,8 +193,7 @@ impl<'a> Application<'a> {
 
     /// Whether it lists a sync option.
     pub(super) fn has_sync_option(&self, wanted: &str) -> bool {
-        let options = self.document.object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array);
-        options.is_some_and(|options| options.iter().any(|option| option == wanted))
+        sync_options(&self.document.object).contains(&wanted)
     }
 
     /// Whether it tries again until it succeeds.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::fields::Field;
 use super::yaml::{self, Located, Node};
-use crate::domain::application::{SERVER_SIDE_APPLY, THIS_CLUSTER};
+use crate::domain::application::{CREATE_NAMESPACE, SERVER_SIDE_APPLY, THIS_CLUSTER, is_same_option};
 use crate::domain::declaration::Repository;
 use crate::domain::tree::{ARGOCD_API_VERSION, ARGOCD_NAMESPACE};
 use crate::domain::{ClusterName, Object, RepositoryPath};
@@ -195,10 +195,9 @@ impl Applications<'_> {
 
     /// The Application of an app.
     pub fn application(&self, tier: Tier, entry: &Entry) -> Result<Object> {
-        let mut sync_options = vec!["CreateNamespace=true".to_owned(), SERVER_SIDE_APPLY.to_owned()];
+        let mut sync_options = vec![CREATE_NAMESPACE.to_owned(), SERVER_SIDE_APPLY.to_owned()];
         for option in &entry.sync_options {
-            let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
-            sync_options.retain(|other| name(other) != name(option));
+            sync_options.retain(|other| !is_same_option(other, option));
             sync_options.push(option.clone());
         }
         self.object(&Application {

@@ -10,7 +10,9 @@
 
 use serde_json::{Value, json};
 
-use crate::domain::application::{Application, SERVER_SIDE_APPLY, SyncStatus, THIS_CLUSTER};
+use crate::domain::application::{
+    Application, CREATE_NAMESPACE, SERVER_SIDE_APPLY, SyncStatus, THIS_CLUSTER, is_same_option, sync_options,
+};
 use crate::domain::glob::name_fits;
 use crate::domain::{Commit, Object};
 
@@ -45,7 +47,7 @@ pub fn first_sync(application: &Application, object: &Object, commit: &Commit) -
         && application.errors().next().is_none()
         && application.sync() != SyncStatus::Synced;
     let is_of_commit = application.spec.source.is_some() && application.spec.sources.is_empty();
-    let options = options(object);
+    let options = sync_options(object);
     if !is_new || !is_of_commit || is_set(&options, WITHOUT_VALIDATION) {
         return None;
     }
@@ -88,7 +90,7 @@ pub fn hand_back(application: &Application, object: &Object) -> Option<Value> {
 /// None where Argo CD makes none, or may not, and where it gives the namespace labels or annotations. `projects` are the declared ones.
 pub fn namespace_ahead(application: &Application, object: &Object, projects: &[Object]) -> Option<Object> {
     let name = application.spec.destination.namespace.as_str();
-    let is_made = options(object).contains(&"CreateNamespace=true")
+    let is_made = sync_options(object).contains(&CREATE_NAMESPACE)
         && object.at("/spec/syncPolicy/managedNamespaceMetadata").is_none()
         && application.is_in_cluster()
         && !name.is_empty();
@@ -118,13 +120,7 @@ fn permits(project: &Object, namespace: &str) -> bool {
 
 /// Whether Git itself gives the option that `option` sets a value.
 fn is_set(options: &[&str], option: &str) -> bool {
-    let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
-    options.iter().any(|given| name(given) == name(option))
-}
-
-fn options(object: &Object) -> Vec<&str> {
-    let options = object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    options.iter().filter_map(Value::as_str).collect()
+    options.iter().any(|given| is_same_option(given, option))
 }
 
 #[cfg(test)]

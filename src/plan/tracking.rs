@@ -1,10 +1,8 @@
 //! The mark by which Argo CD knows the objects of an Application.
 
-use serde_json::Value;
-
 use super::compare::TRACKING_ANNOTATION;
 use crate::domain::Object;
-use crate::domain::application::SERVER_SIDE_APPLY;
+use crate::domain::application::{SERVER_SIDE_APPLY, sync_options};
 use crate::domain::tree::{ARGOCD_NAMESPACE, Tree};
 
 /// What Argo CD's settings say of the mark, each with the value that leaves it at the annotation alone (util/settings/settings.go of Argo CD).
@@ -24,8 +22,7 @@ impl Tracking {
     /// does not apply them as this tool does, by server-side apply: then it has more to write at them than the mark.
     pub fn of_argocd(tree: &Tree) -> Option<Self> {
         let application = &tree.argocd_application()?.object;
-        let options = application.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array);
-        if !options.is_some_and(|options| options.iter().any(|option| option == SERVER_SIDE_APPLY)) {
+        if !sync_options(application).contains(&SERVER_SIDE_APPLY) {
             return None;
         }
         let settings = tree.argocd.iter().map(|rendered| &rendered.object);
@@ -50,7 +47,7 @@ impl Tracking {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::domain::tree::Rendered;

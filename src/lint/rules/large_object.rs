@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use crate::domain::application::SERVER_SIDE_APPLY;
 use crate::lint::draft::Draft;
 use crate::lint::view::Cluster;
 
@@ -12,7 +13,7 @@ const MOST: usize = 262_144;
 pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
     let mut drafts = Vec::new();
     for (document, application) in cluster.objects() {
-        let is_server_side = ["ServerSideApply=true", "Replace=true"]
+        let is_server_side = [SERVER_SIDE_APPLY, "Replace=true"]
             .into_iter()
             .any(|option| application.has_sync_option(option) || document.has_sync_option(option));
         // An object takes about as much as JSON as it does as YAML.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::domain::application::CREATE_NAMESPACE;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::lint::draft::Draft;
 use crate::lint::parsed::Document;
@@ -16,11 +17,7 @@ pub(super) fn check<'a>(cluster: &Cluster<'a>) -> Vec<Draft<'a>> {
         cluster.objects().filter(|(document, _)| document.object.kind() == "Namespace").map(|(document, _)| document.object.name()),
     );
     made.extend(
-        cluster
-            .applications
-            .iter()
-            .filter(|application| application.has_sync_option("CreateNamespace=true"))
-            .filter_map(Application::namespace),
+        cluster.applications.iter().filter(|application| application.has_sync_option(CREATE_NAMESPACE)).filter_map(Application::namespace),
     );
     let mut drafts: BTreeMap<String, Draft<'a>> = BTreeMap::new();
     for (document, application) in cluster.objects() {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::Evidence;
 use crate::domain::Object;
-use crate::domain::application::{Application, ManagedObject};
+use crate::domain::application::{Application, CREATE_NAMESPACE, ManagedObject, sync_options};
 use crate::domain::namespaces::is_brought;
 use crate::domain::tree::ARGOCD_NAMESPACE;
 use crate::plan::losses;
@@ -165,8 +165,7 @@ impl<'a> Origin<'a> {
             return;
         }
         self.destinations.insert(destination.clone());
-        let options = object.at("/spec/syncPolicy/syncOptions").and_then(Value::as_array).into_iter().flatten();
-        if options.filter_map(Value::as_str).any(|option| option == "CreateNamespace=true") {
+        if sync_options(object).contains(&CREATE_NAMESPACE) {
             self.namespaces.insert(destination.clone());
         }
     }
