@@ -53,5 +53,8 @@ fn assert_path_is_whole(report: &Value) {
     let told: u64 = path.iter().map(|link| time(link, "to") - time(link, "from")).sum();
     let total = report["milliseconds"].as_u64().unwrap();
     assert!(told <= total && told * 10 >= total * 9, "{told} of {total} ms are told: {path:#?}");
-    assert!(path.iter().any(|link| link["subject"] == "install") && path.iter().any(|link| link["subject"] == "argocd-app-of-apps"));
+    let is_told = |subject: &str| path.iter().any(|link| link["subject"] == subject);
+    // The services are held back until the infrastructure is well; the root may have nothing to do with it.
+    assert!(is_told("install") && is_told("infrastructure-app-of-apps"), "{path:#?}");
+    assert!(is_told("whoami") || is_told("website"), "{path:#?}");
 }

@@ -14,11 +14,15 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 #[test]
 fn one_signal_ends_a_run_well_and_a_second_one_ends_it_at_once() {
     let sandbox = TestSandbox::start();
-    never_healthy(&Fleet::of(&sandbox));
+    let fleet = Fleet::of(&sandbox);
+    never_starts(&fleet, "services/whoami/Deployment.whoami.yaml");
+    let head = fleet.head();
 
+    never_starts(&fleet, "infrastructure/argocd/Deployment.argocd-repo-server.yaml");
     let mut run = until_waiting(&sandbox, "rollout");
     interrupt(run.pid());
     assert_ends_well(&sandbox, &mut run, 130);
+    fleet.go_back_to(&head);
 
     let mut run = until_waiting(&sandbox, "converge");
     terminate(run.pid());
@@ -42,11 +46,11 @@ fn one_signal_ends_a_run_well_and_a_second_one_ends_it_at_once() {
     assert_ends_well(&sandbox, &mut run, 130);
 }
 
-/// Makes a service of the fleet wait for a node that nobody has, so that a run waits for it until it is stopped.
-fn never_healthy(fleet: &Fleet) {
-    let deployment = "rendered/staging/services/whoami/Deployment.whoami.yaml";
-    fleet.replace(deployment, "      containers:", "      nodeSelector:\n        nobody-has: \"this\"\n      containers:");
-    fleet.commit("Wait for a node that nobody has");
+/// Makes a Deployment of the fleet wait for a scheduler that nobody runs, so that a run waits for it until it is stopped.
+fn never_starts(fleet: &Fleet, deployment: &str) {
+    let file = format!("rendered/staging/{deployment}");
+    fleet.replace(&file, "      containers:", "      schedulerName: nobody\n      containers:");
+    fleet.commit("Wait for a scheduler that nobody runs");
     fleet.push();
 }
 

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use kube::core::{ApiResource, DynamicObject};
+use kube::runtime::utils::ResetTimerBackoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::Value;
 
@@ -17,6 +19,15 @@ use crate::ports::cluster::{Change, ClusterError, Scope};
 
 /// How long to wait before a kind that is not served, or a server that does not answer, is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long to wait before a watch that failed is tried again, at first; then twice as long each time.
+const FIRST_BACKOFF: Duration = Duration::from_millis(100);
+
+/// How long to wait at most.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// How long nothing may have failed for the next failure to be a first one.
+const CALM: Duration = Duration::from_secs(120);
 
 type Events = BoxStream<'static, watcher::Result<watcher::Event<DynamicObject>>>;
 
@@ -101,7 +112,7 @@ impl Watch {
             _ => kube::Api::<DynamicObject>::all_with(client, &resource),
         };
         self.generation = generation;
-        self.events = Some(watcher(api, watcher::Config::default()).default_backoff().boxed());
+        self.events = Some(watcher(api, watcher::Config::default()).backoff(backoff()).boxed());
         Ok(())
     }
 
@@ -173,6 +184,13 @@ impl Watch {
         }
         Object::new(value).map_err(|error| self.transport.unintelligible(format!("an object without what every object has: {error}")))
     }
+}
+
+/// The pauses are those of client-go (`tools/cache/reflector.go`) but for the first, which is 0.8 s there: a kind that was defined a moment ago
+/// fails for some milliseconds only (429, "storage is (re)initializing"), and what happens until the next try is seen that much too late.
+fn backoff() -> ResetTimerBackoff<watcher::ExponentialBackoff> {
+    let pauses = ExponentialBuilder::default().with_min_delay(FIRST_BACKOFF).with_max_delay(LONGEST_BACKOFF).with_factor(2.0);
+    ResetTimerBackoff::new(pauses.without_max_times().with_jitter().into(), CALM)
 }
 
 fn api_resource(resource: &Resource, served: &Served) -> ApiResource {
