@@ -3,6 +3,7 @@
 pub mod age;
 pub mod commands;
 pub mod connection;
+pub mod executable;
 pub mod files;
 pub mod git;
 pub mod github;

@@ -13,6 +13,10 @@ use gitops_bootstrap::report::{self, Circumstances, Form, Style, Terminal};
 use gitops_bootstrap::settings::{self, Environment};
 use tokio_util::sync::CancellationToken;
 
+/// A run reads and drops some hundred thousand small strings: with the system's allocator a first `init` takes a tenth more of processor time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let environment = Environment::of_process();
     if commands::completions::answer(&environment) {

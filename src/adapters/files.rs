@@ -61,17 +61,19 @@ pub fn read_file(root: &Path, path: &RepositoryPath) -> Result<Option<Vec<u8>>> 
 
 /// Writes a file unless it has this content already, and says whether it wrote: into a temporary file in the same folder, which then takes
 /// its name. Folders are made as needed.
+///
+/// Does not wait for the disk, as Git does not for a working tree: what a power failure spoils is written again by the next run.
 pub fn write_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
-    write_with_mode(root, path, content, 0o644)
+    write(root, path, content, 0o644, false)
 }
 
-/// Writes a file as [`write_file`] does, for its owner's eyes alone.
-pub fn write_own_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
-    write_with_mode(root, path, content, 0o600)
+/// Writes a file as [`write_file`] does, but for its owner's eyes alone, and is not done before it is on the disk.
+pub fn write_precious_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
+    write(root, path, content, 0o600, true)
 }
 
 #[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix has modes"))]
-fn write_with_mode(root: &Path, path: &RepositoryPath, content: &[u8], mode: u32) -> Result<bool> {
+fn write(root: &Path, path: &RepositoryPath, content: &[u8], mode: u32, on_disk: bool) -> Result<bool> {
     if read_file(root, path)?.as_deref() == Some(content) {
         return Ok(false);
     }
@@ -86,7 +88,9 @@ fn write_with_mode(root: &Path, path: &RepositoryPath, content: &[u8], mode: u32
         // A temporary file is for its owner alone; most of what goes to Git is for everyone.
         file.as_file().set_permissions(fs::Permissions::from_mode(mode)).map_err(cannot)?;
     }
-    file.as_file().sync_data().map_err(cannot)?;
+    if on_disk {
+        file.as_file().sync_data().map_err(cannot)?;
+    }
     file.persist(absolute(root, path)).map_err(|error| cannot(error.error))?;
     Ok(true)
 }

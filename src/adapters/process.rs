@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
+use super::executable;
+
 /// How much a program may print if nothing else is said.
 const OUTPUT_LIMIT: usize = 8 << 20;
 
@@ -211,11 +213,12 @@ impl<'a> Program<'a> {
 
     #[expect(clippy::disallowed_methods, reason = "programs are started here and nowhere else, and find each other by the PATH")]
     fn command(&self) -> tokio::process::Command {
-        let mut command = tokio::process::Command::new(&self.name);
-        command.env_clear();
-        if let Some(path) = std::env::var_os("PATH") {
-            command.env("PATH", path);
-        }
+        let path = std::env::var_os("PATH");
+        // By its whole path a program is started with `posix_spawn`; the standard library looks through a `PATH` that it was given only after a `fork`.
+        let found =
+            path.as_ref().filter(|_| Path::new(&self.name).components().count() == 1).and_then(|path| executable::find(&self.name, path));
+        let mut command = tokio::process::Command::new(found.as_ref().map_or(self.name.as_os_str(), |file| file.as_os_str()));
+        command.env_clear().envs(path.map(|path| ("PATH", path)));
         command.env("LC_ALL", "C").envs(&self.environment).args(&self.arguments).kill_on_drop(true);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);

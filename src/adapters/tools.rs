@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::executable;
 use super::process::Program;
 use crate::error::{Failure, Kind, Result};
 
@@ -56,9 +57,7 @@ impl Tool {
 
     /// The program on the `PATH` given as `path`, if there is one.
     pub fn on_path(self, path: &str) -> Option<Start> {
-        let files = std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(self.name()));
-        let program = files.into_iter().find(|file| is_executable(file))?;
-        Some(Start { program, arguments: Vec::new() })
+        Some(Start { program: executable::find(self.name(), path.as_ref())?, arguments: Vec::new() })
     }
 
     /// The program as a part of the sandbox's engine.
@@ -122,17 +121,6 @@ fn complaint(name: &str, stderr: &str) -> String {
     let lines: Vec<&str> = stderr.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let shown = lines.get(lines.len().saturating_sub(SHOWN_LINES)..).unwrap_or_default().join("\n");
     if shown.is_empty() { format!("{name} says nothing about it") } else { format!("{name} says: {shown}") }
-}
-
-#[cfg(unix)]
-fn is_executable(file: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-#[cfg(not(unix))]
-fn is_executable(file: &Path) -> bool {
-    file.is_file()
 }
 
 #[cfg(test)]

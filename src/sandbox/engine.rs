@@ -8,7 +8,8 @@ mod toolchain;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::program::{Finished, Held, Program, ProgramError, is_executable};
+use super::program::{Finished, Held, Program, ProgramError};
+use crate::adapters::executable::is_executable;
 use crate::context::Context;
 use crate::error::{Failure, Kind, Result};
 

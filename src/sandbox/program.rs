@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -220,21 +220,3 @@ fn end_group(group: Option<u32>, kill: bool) {
 
 #[cfg(not(unix))]
 fn end_group(_group: Option<u32>, _kill: bool) {}
-
-/// The file that the person's `PATH` finds for `name`.
-pub(super) fn find(environment: &Environment, name: &str) -> Option<PathBuf> {
-    let path = environment.variable("PATH")?;
-    std::env::split_paths(path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(name)).find(|file| is_executable(file))
-}
-
-/// Whether `file` is a program that may be run.
-pub(super) fn is_executable(file: &Path) -> bool {
-    let Ok(metadata) = std::fs::metadata(file) else { return false };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0
-    }
-    #[cfg(not(unix))]
-    metadata.is_file()
-}

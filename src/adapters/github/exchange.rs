@@ -74,8 +74,8 @@ impl Exchange {
             .https_only(!plain)
             .timeout(REQUEST_LIMIT)
             .connect_timeout(CONNECT_LIMIT);
-        // Plain HTTP is for this machine only, where no proxy stands between.
-        let client = if plain { client.no_proxy() } else { client };
+        // Plain HTTP is for this machine only, where no proxy stands between and no certificate is looked at; reading all of the system's takes 7 ms.
+        let client = if plain { client.no_proxy().tls_certs_only([]) } else { client };
         let client = client.build().map_err(|_| invalid("no HTTP client could be made; is the proxy of the environment an address?"))?;
         Ok(Self { client, api, web_host, repository, deadline, turn: Mutex::new(None) })
     }

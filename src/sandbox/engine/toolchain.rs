@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::adapters::executable;
 use crate::error::{Failure, Result};
-use crate::sandbox::program::find;
 use crate::settings::Environment;
 
 /// Checks for what the engine runs: Argo CD and the forge use Git and OpenSSH as programs.
@@ -24,6 +24,10 @@ pub(super) fn find_go(environment: &Environment) -> Result<PathBuf> {
 /// How to get a Go that is new enough.
 pub(super) fn how_to_get_go() -> String {
     format!("install Go {} or newer from https://go.dev/dl/, then run the same command again", super::sources::oldest_go())
+}
+
+fn find(environment: &Environment, program: &str) -> Option<PathBuf> {
+    executable::find(program, environment.variable("PATH")?.as_ref())
 }
 
 fn missing(program: &str, because: &str) -> Failure {
