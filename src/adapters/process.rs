@@ -213,7 +213,7 @@ impl<'a> Program<'a> {
 
     #[expect(clippy::disallowed_methods, reason = "programs are started here and nowhere else, and find each other by the PATH")]
     fn command(&self) -> tokio::process::Command {
-        let path = std::env::var_os("PATH");
+        let path = self.environment.get(OsStr::new("PATH")).cloned().or_else(|| std::env::var_os("PATH"));
         // By its whole path a program is started with `posix_spawn`; the standard library looks through a `PATH` that it was given only after a `fork`.
         let found =
             path.as_ref().filter(|_| Path::new(&self.name).components().count() == 1).and_then(|path| executable::find(&self.name, path));
