@@ -83,7 +83,11 @@ impl Cluster for Fixed {
         refused()
     }
 
-    async fn apply(&self, _: &Object, _: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+    async fn apply(&self, _: &Object, _: ApplyOptions<'_>) -> Result<(), ClusterError> {
+        refused()
+    }
+
+    async fn dry_run(&self, _: &Object, _: ApplyOptions<'_>) -> Result<Object, ClusterError> {
         refused()
     }
 

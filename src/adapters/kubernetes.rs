@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::form_urlencoded;
 
-use self::answer::Subject;
+use self::answer::{Answer, Subject};
 use self::discovery::{Discovery, Served};
 pub use self::kubeconfig::{ContextChoice, contexts, kubeconfig_files};
 use self::transport::{Call, JSON, SharedTransport, Transport};
@@ -48,6 +48,9 @@ const RIGHTS_AT_ONCE: usize = 8;
 
 /// How often a change is sent again because another one came in between.
 const RACES: usize = 5;
+
+/// Finds in a good answer what is wanted of it.
+type Take<T> = fn(&Answer) -> Result<T, ClusterError>;
 
 /// How to reach a cluster.
 #[derive(Clone)]
@@ -122,9 +125,14 @@ impl KubernetesCluster {
 
     /// Sends a change of `object` and returns the object as it is then.
     async fn change(&self, call: Call, object: &ObjectRef, sent: &Value) -> Result<Object, ClusterError> {
-        let answer = self.transport.send(&call).await?;
+        self.change_and_take(&call, object, sent, Answer::object).await
+    }
+
+    /// Sends a change of `object` and returns what `take` finds in the answer.
+    async fn change_and_take<T>(&self, call: &Call, object: &ObjectRef, sent: &Value, take: Take<T>) -> Result<T, ClusterError> {
+        let answer = self.transport.send(call).await?;
         if answer.is_success() {
-            return answer.object();
+            return take(&answer);
         }
         let error = answer.refusal(Subject::Sent(object, sent));
         if let ClusterError::NotServed(resource) = &error {
@@ -134,14 +142,35 @@ impl KubernetesCluster {
     }
 
     /// Sends a change that does not depend on what was read; another change in between is no reason to give up.
-    async fn change_despite_races(&self, call: Call, object: &ObjectRef, sent: &Value) -> Result<Object, ClusterError> {
+    async fn change_despite_races<T>(&self, call: &Call, object: &ObjectRef, sent: &Value, take: Take<T>) -> Result<T, ClusterError> {
         let mut races = 0;
         loop {
-            match self.change(call.clone(), object, sent).await {
+            match self.change_and_take(call, object, sent, take).await {
                 Err(ClusterError::Stale(_)) if races < RACES => races += 1,
                 outcome => return outcome,
             }
         }
+    }
+
+    async fn send_apply<T>(
+        &self,
+        object: &Object,
+        options: ApplyOptions<'_>,
+        how: &[(&str, &str)],
+        take: Take<T>,
+    ) -> Result<T, ClusterError> {
+        let reference = object.reference();
+        let served = self.kind(&reference.resource).await?;
+        let force = options.force.then_some(("force", "true"));
+        let query: Vec<_> = [("fieldManager", options.manager), ("fieldValidation", "Strict")]
+            .into_iter()
+            .chain(force)
+            .chain(how.iter().copied())
+            .collect();
+        let path = with_query(&object_path(&reference, &served)?, &query);
+        // JSON is YAML too, and this content type is the one that every supported server knows.
+        let call = Call::with_body(Method::PATCH, path, "application/apply-patch+yaml", object.value());
+        self.change_despite_races(&call, &reference, object.value(), take).await
     }
 
     async fn may(&self, right: &Right) -> Result<bool, ClusterError> {
@@ -309,20 +338,13 @@ impl Cluster for KubernetesCluster {
         self.change(Call::with_body(Method::POST, path, "application/json", object.value()), &reference, object.value()).await
     }
 
-    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
-        let reference = object.reference();
-        let served = self.kind(&reference.resource).await?;
-        let mut query = vec![("fieldManager", options.manager), ("fieldValidation", "Strict")];
-        if options.force {
-            query.push(("force", "true"));
-        }
-        if options.dry_run {
-            query.push(("dryRun", "All"));
-        }
-        let path = with_query(&object_path(&reference, &served)?, &query);
-        // JSON is YAML too, and this content type is the one that every supported server knows.
-        let call = Call::with_body(Method::PATCH, path, "application/apply-patch+yaml", object.value());
-        self.change_despite_races(call, &reference, object.value()).await
+    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<(), ClusterError> {
+        // What a definition of a kind has become is two megabytes that nobody reads.
+        self.send_apply(object, options, &[], Answer::is_json).await
+    }
+
+    async fn dry_run(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+        self.send_apply(object, options, &[("dryRun", "All")], Answer::object).await
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
@@ -338,7 +360,7 @@ impl Cluster for KubernetesCluster {
         let call = Call::with_body(Method::PATCH, path, "application/merge-patch+json", patch);
         match patch.pointer("/metadata/resourceVersion") {
             Some(_) => self.change(call, object, patch).await,
-            None => self.change_despite_races(call, object, patch).await,
+            None => self.change_despite_races(&call, object, patch, Answer::object).await,
         }
     }
 

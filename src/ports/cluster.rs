@@ -38,7 +38,10 @@ pub trait Cluster: Send + Sync {
     async fn create(&self, object: &Object) -> Result<Object, ClusterError>;
 
     /// Applies an object by server-side apply with strict validation.
-    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError>;
+    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<(), ClusterError>;
+
+    /// What [`Cluster::apply`] would make of the object, in the server's words. Changes nothing.
+    async fn dry_run(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError>;
 
     /// Replaces an object; its `resourceVersion` must be the one on the server, else [`ClusterError::Stale`]. The change in between may be
     /// our own, if the answer to an earlier attempt was lost.
@@ -95,8 +98,6 @@ pub struct ApplyOptions<'a> {
     pub manager: &'a str,
     /// Whether fields are taken over from other managers.
     pub force: bool,
-    /// Whether the server only says what it would do.
-    pub dry_run: bool,
 }
 
 /// How an object is deleted.

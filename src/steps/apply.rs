@@ -160,8 +160,8 @@ async fn look_at(world: &World, object: Object) -> Result<Looked> {
     }
     let object = if world.wanted.take_ownership || !difference.managed { declared } else { without_foreign_fields(&declared, &difference) };
     // The server writes some values in its own way (`1000m` as `1`): only it can say whether the apply would change anything.
-    let options = ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: true };
-    if let (Some(live), Ok(result)) = (&live, world.cluster.apply(&object, options).await)
+    let options = ApplyOptions { manager: ARGOCD_MANAGER, force: true };
+    if let (Some(live), Ok(result)) = (&live, world.cluster.dry_run(&object, options).await)
         && is_same_state(live, &result)
     {
         return Ok(Looked::Same(object.reference(), Vec::new()));
@@ -206,14 +206,14 @@ async fn apply_one(world: &World, change: &Change) -> Result<()> {
 }
 
 async fn send(world: &World, change: &Change) -> std::result::Result<(), ClusterError> {
-    world.cluster.apply(&change.object, options(world, change)).await.map(drop)
+    world.cluster.apply(&change.object, options(world, change)).await
 }
 
 fn options(world: &World, change: &Change) -> ApplyOptions<'static> {
     // What is managed here, or was changed by hand, may be taken back; what somebody else owns only on request.
     let force = world.wanted.take_ownership
         || change.difference.as_ref().is_some_and(|difference| difference.managed || difference.foreign.is_empty());
-    ApplyOptions { manager: ARGOCD_MANAGER, force, dry_run: false }
+    ApplyOptions { manager: ARGOCD_MANAGER, force }
 }
 
 /// Says what [`apply`] would do, by a dry run of each request that it would send, and what the look has found as it should be.

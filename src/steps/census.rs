@@ -76,7 +76,7 @@ impl Step for Census {
                 "data": {"part": number.to_string(), "parts": parts.len().to_string(), "lines": lines},
             }))
             .map_err(|error| Failure::bug(error.to_string()))?;
-            world.cluster.apply(&object, ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false }).await?;
+            world.cluster.apply(&object, ApplyOptions { manager: OWN_MANAGER, force: true }).await?;
             world.changed(self.id(), reference(number), How::Created);
         }
         world.note_detachment(|detachment| detachment.recorded = true);

@@ -205,10 +205,14 @@ impl Cluster for Watched<dyn Cluster> {
         self.after(self.port.create(object).await)
     }
 
-    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<(), ClusterError> {
         self.alive()?;
-        let answer = self.port.apply(object, options).await;
-        if options.dry_run { answer } else { self.after(answer) }
+        self.after(self.port.apply(object, options).await)
+    }
+
+    async fn dry_run(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+        self.alive()?;
+        self.port.dry_run(object, options).await
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {

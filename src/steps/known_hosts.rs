@@ -92,7 +92,7 @@ impl Step for KnownHosts {
 }
 
 /// How the ConfigMap is written.
-const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: ARGOCD_MANAGER, force: true, dry_run: false };
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: ARGOCD_MANAGER, force: true };
 
 /// The ConfigMap as Git has it, if it does.
 fn declared(world: &World) -> Option<&Object> {

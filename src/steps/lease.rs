@@ -71,7 +71,7 @@ impl Step for Lease {
         if seen.is_some() {
             return Ok(Preview::of(planned(Action::InPlace)));
         }
-        let options = ApplyOptions { manager: OWN_MANAGER, force: false, dry_run: true };
+        let options = ApplyOptions { manager: OWN_MANAGER, force: false };
         let preview = dry_run(world, planned(Action::Create), &lease_of(&world.wanted.holder, None)?, None, options).await?;
         // A run without the right to lock goes on without.
         Ok(if preview.failures.is_empty() { preview } else { Preview::default() })

@@ -60,7 +60,7 @@ fn record(world: &World) -> Vec<(&'static str, String)> {
 }
 
 /// How the record is written.
-const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false };
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true };
 
 /// Writes the record with the time.
 pub(super) async fn write(world: &World, record: Vec<(&'static str, String)>) -> Result<()> {

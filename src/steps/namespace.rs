@@ -52,7 +52,7 @@ impl Step for Namespace {
             Some(there) if there.is_being_deleted() => Ok(Preview::of(planned(Action::Create).known_after_apply("it is being deleted"))),
             Some(_) => Ok(Preview::of(planned(Action::InPlace))),
             None => {
-                let options = ApplyOptions { manager: OWN_MANAGER, force: false, dry_run: true };
+                let options = ApplyOptions { manager: OWN_MANAGER, force: false };
                 dry_run(world, planned(Action::Create), &namespace()?, None, options).await
             }
         }

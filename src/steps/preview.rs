@@ -27,7 +27,7 @@ pub(super) async fn dry_run(
         let planned = PlannedObject { action: Action::Refused, refusal: Some(error.to_string()), ..planned.clone() };
         Preview::stopped_by(planned, Failure::from(error))
     };
-    match world.cluster.apply(object, ApplyOptions { dry_run: true, ..options }).await {
+    match world.cluster.dry_run(object, options).await {
         Ok(after) => Ok(Preview::of(PlannedObject { diff: live.and_then(|live| unified_diff(live, &after)), ..planned })),
         Err(ClusterError::NotServed(kind)) => Ok(Preview::of(planned.known_after_apply(format!("{} is not served yet", kind.kind)))),
         Err(ClusterError::NotFound(gone)) if gone.resource.kind == "Namespace" => {

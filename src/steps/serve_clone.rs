@@ -197,7 +197,7 @@ impl Step for ServeEnd {
 }
 
 /// How the server's objects are written.
-const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: false };
+const OPTIONS: ApplyOptions<'static> = ApplyOptions { manager: OWN_MANAGER, force: true };
 
 fn removed(step: StepId, objects: &[Object]) -> Preview {
     let objects = objects.iter().map(|object| PlannedObject::new(step, object.reference(), Action::Remove)).collect();
@@ -217,8 +217,8 @@ async fn is_as_wanted(world: &World, wanted: &Object, live: Option<&Object>) -> 
         Comparison::Missing => Ok(false),
         // The server writes some values in its own way: only it can say whether the apply would change anything.
         Comparison::Different(_) => {
-            let options = ApplyOptions { manager: OWN_MANAGER, force: true, dry_run: true };
-            Ok(world.cluster.apply(wanted, options).await.is_ok_and(|result| is_same_state(there, &result)))
+            let options = ApplyOptions { manager: OWN_MANAGER, force: true };
+            Ok(world.cluster.dry_run(wanted, options).await.is_ok_and(|result| is_same_state(there, &result)))
         }
     }
 }

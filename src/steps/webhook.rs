@@ -166,7 +166,7 @@ async fn write(world: &World, value: &SecretString, record: Option<u64>) -> Resu
         object["metadata"]["annotations"] = json!({RECORD: id.to_string()});
     }
     let object = Object::new(object).map_err(|error| Failure::bug(error.to_string()))?;
-    world.cluster.apply(&object, ApplyOptions { manager: MANAGER, force: false, dry_run: false }).await?;
+    world.cluster.apply(&object, ApplyOptions { manager: MANAGER, force: false }).await?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::StatusCode;
 use kube::core::Status;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::domain::{Object, ObjectRef, Resource};
@@ -66,6 +67,15 @@ impl Answer {
 
     /// The JSON of a good self. Its depth is limited by the parser, its size by the transport.
     pub(super) fn json(&self) -> Result<Value, ClusterError> {
+        self.read()
+    }
+
+    /// Checks that a good self is JSON.
+    pub(super) fn is_json(&self) -> Result<(), ClusterError> {
+        self.read::<IgnoredAny>().map(drop)
+    }
+
+    fn read<T: DeserializeOwned>(&self) -> Result<T, ClusterError> {
         serde_json::from_slice(&self.body).map_err(|error| {
             let what = match error.classify() {
                 serde_json::error::Category::Eof => "an answer that breaks off",

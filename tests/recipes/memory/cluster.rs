@@ -16,6 +16,14 @@ use super::{Outside, State, merge};
 /// The API server.
 pub(crate) struct MemoryCluster(pub(crate) Arc<Outside>);
 
+impl MemoryCluster {
+    /// What an object is called; none if its kind is not served.
+    fn served_reference(&self, object: &Object) -> Option<ObjectRef> {
+        let reference = object.reference();
+        self.0.with(|state| is_served(state, &reference.resource)).map(|_| reference)
+    }
+}
+
 #[async_trait]
 impl Cluster for MemoryCluster {
     async fn facts(&self) -> Result<ClusterFacts, ClusterError> {
@@ -55,26 +63,26 @@ impl Cluster for MemoryCluster {
         Ok(self.0.store(&reference, |value| merge(value, object.value())))
     }
 
-    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
-        let reference = object.reference();
-        if self.0.with(|state| is_served(state, &reference.resource)).is_none() {
-            return Err(ClusterError::NotServed(reference.resource));
-        }
-        if options.dry_run {
-            let mut value = self.0.with(|state| state.objects.get(&reference).cloned()).map_or(json!({}), Object::into_value);
-            merge(&mut value, object.value());
-            return Ok(Object::new(value).unwrap());
-        }
+    async fn apply(&self, object: &Object, options: ApplyOptions<'_>) -> Result<(), ClusterError> {
+        let reference = self.served_reference(object).ok_or_else(|| ClusterError::NotServed(object.resource()))?;
         self.0.write("apply", &reference);
         let managers = json!([{"manager": options.manager, "operation": "Apply", "fieldsV1": {}}]);
-        Ok(self.0.store(&reference, |value| {
+        self.0.store(&reference, |value| {
             // What its manager no longer applies is gone.
             if let Some(fields) = value.as_object_mut().filter(|_| options.manager == OWN_MANAGER) {
                 fields.remove("data");
             }
             merge(value, object.value());
             value["metadata"]["managedFields"] = managers;
-        }))
+        });
+        Ok(())
+    }
+
+    async fn dry_run(&self, object: &Object, _options: ApplyOptions<'_>) -> Result<Object, ClusterError> {
+        let reference = self.served_reference(object).ok_or_else(|| ClusterError::NotServed(object.resource()))?;
+        let mut value = self.0.with(|state| state.objects.get(&reference).cloned()).map_or(json!({}), Object::into_value);
+        merge(&mut value, object.value());
+        Ok(Object::new(value).unwrap())
     }
 
     async fn replace(&self, object: &Object) -> Result<Object, ClusterError> {
