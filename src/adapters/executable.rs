@@ -21,3 +21,34 @@ pub fn is_executable(file: &Path) -> bool {
     #[cfg(not(unix))]
     metadata.is_file()
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn the_first_absolute_folder_that_has_a_program_of_that_name_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let make = |place: &str, mode: u32| {
+            let file = folder.path().join(place).join("tool");
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "").unwrap();
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+            file
+        };
+        let (_text, program, _later) = (make("text", 0o644), make("program", 0o755), make("later", 0o755));
+        let absolute = |place: &str| folder.path().join(place);
+        let path = std::env::join_paths([absolute("none"), absolute("text"), absolute("program"), absolute("later")]).unwrap();
+        assert_eq!(find("tool", &path), Some(program));
+        assert_eq!(find("no-such-tool", &path), None);
+    }
+
+    #[test]
+    fn what_a_folder_means_that_is_not_absolute_is_not_asked() {
+        // `cargo test` stands in the folder of the package, whose `.ci/run` is a program.
+        assert!(is_executable(Path::new(".ci/run")));
+        assert_eq!(find("run", OsStr::new(".ci:./.ci")), None);
+    }
+}

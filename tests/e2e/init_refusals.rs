@@ -58,7 +58,8 @@ fn commits_that_are_not_pushed(sandbox: &TestSandbox, fleet: &Fleet) {
 fn commits_that_somebody_else_has_pushed(sandbox: &TestSandbox, fleet: &Fleet) {
     let ours = fleet.head();
     let theirs = fleet.copy("theirs");
-    theirs.write(RENDERED, &format!("{}# changed\n", theirs.read(RENDERED)));
+    // The same change within the same second would be a commit that the clone has.
+    theirs.write(RENDERED, &format!("{}# changed by somebody else\n", theirs.read(RENDERED)));
     theirs.commit("Change a service");
     theirs.push();
     assert_refuses(sandbox, init(sandbox, &[]), 3, &[&theirs.head()[..7], "somebody has pushed", "git pull --rebase"]);
