@@ -3,9 +3,12 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// The file that `path`, a list of folders as `PATH` holds it, finds for `name`. Folders that are not absolute are passed over: what they mean depends
-/// on where one stands, and one may stand in somebody else's repository.
+/// The file that `path`, a list of folders as `PATH` holds it, finds for `name`; none if the name is a path itself. Folders that are not absolute are
+/// passed over: what they mean depends on where one stands, and one may stand in somebody else's repository.
 pub fn find(name: impl AsRef<Path>, path: &OsStr) -> Option<PathBuf> {
+    if name.as_ref().components().count() > 1 {
+        return None;
+    }
     let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
     folders.map(|folder| folder.join(&name)).find(|file| is_executable(file))
 }
@@ -43,6 +46,7 @@ mod tests {
         let path = std::env::join_paths([absolute("none"), absolute("text"), absolute("program"), absolute("later")]).unwrap();
         assert_eq!(find("tool", &path), Some(program));
         assert_eq!(find("no-such-tool", &path), None);
+        assert_eq!(find("program/tool", folder.path().as_os_str()), None);
     }
 
     #[test]

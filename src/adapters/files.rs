@@ -60,16 +60,20 @@ pub fn read_file(root: &Path, path: &RepositoryPath) -> Result<Option<Vec<u8>>> 
 }
 
 /// Writes a file unless it has this content already, and says whether it wrote: into a temporary file in the same folder, which then takes
-/// its name. Folders are made as needed.
-///
-/// Does not wait for the disk, as Git does not for a working tree: what a power failure spoils is written again by the next run.
+/// its name. Folders are made as needed. It is on the disk then.
 pub fn write_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
-    write(root, path, content, 0o644, false)
+    write(root, path, content, 0o644, true)
 }
 
-/// Writes a file as [`write_file`] does, but for its owner's eyes alone, and is not done before it is on the disk.
-pub fn write_precious_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
+/// Writes a file as [`write_file`] does, for its owner's eyes alone.
+pub fn write_own_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
     write(root, path, content, 0o600, true)
+}
+
+/// Writes one of many files that are made from others, as [`write_file`] does, but without waiting for the disk: what a power failure spoils is
+/// made again by the next run.
+pub fn write_generated_file(root: &Path, path: &RepositoryPath, content: &[u8]) -> Result<bool> {
+    write(root, path, content, 0o644, false)
 }
 
 #[cfg_attr(not(unix), expect(unused_variables, reason = "only Unix has modes"))]

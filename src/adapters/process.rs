@@ -215,9 +215,8 @@ impl<'a> Program<'a> {
     fn command(&self) -> tokio::process::Command {
         let path = self.environment.get(OsStr::new("PATH")).cloned().or_else(|| std::env::var_os("PATH"));
         // By its whole path a program is started with `posix_spawn`; the standard library looks through a `PATH` that it was given only after a `fork`.
-        let found =
-            path.as_ref().filter(|_| Path::new(&self.name).components().count() == 1).and_then(|path| executable::find(&self.name, path));
-        let mut command = tokio::process::Command::new(found.as_ref().map_or(self.name.as_os_str(), |file| file.as_os_str()));
+        let found = path.as_ref().and_then(|path| executable::find(&self.name, path));
+        let mut command = tokio::process::Command::new(found.unwrap_or_else(|| PathBuf::from(&self.name)));
         command.env_clear().envs(path.map(|path| ("PATH", path)));
         command.env("LC_ALL", "C").envs(&self.environment).args(&self.arguments).kill_on_drop(true);
         if let Some(folder) = &self.folder {

@@ -71,7 +71,7 @@ async fn pack(arguments: &Arguments, context: &Context) -> Result<()> {
         let file = age::encrypt(&format::to_plain(&bundle)?, lock)?;
         new.sha256 = format::sha256(&file);
         let index = format::index_to_text(&new)?;
-        files::write_precious_file(&folder, &paths.0, &file)?;
+        files::write_own_file(&folder, &paths.0, &file)?;
         files::write_file(&folder, &paths.1, index.as_bytes())?;
     }
     let tree = bundle::check_tree(&folder, declaration.as_ref(), cluster, Some(&bundle)).await?;

@@ -100,7 +100,7 @@ impl Changes {
         for (path, change) in &self.files {
             match &change.after {
                 Some(text) => {
-                    files::write_file(fleet, path, text.as_bytes())?;
+                    files::write_generated_file(fleet, path, text.as_bytes())?;
                 }
                 None => {
                     if let Some(folder) = self.folders.iter().find(|folder| path.is_within(folder)) {
